@@ -1,0 +1,43 @@
+# Names for commands. `make book` and `make test` work on a fresh machine with Python >= 3.11.
+.PHONY: book test test-official outputs retrain bench clean
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+READY := .venv/ready
+
+book: $(READY)
+	python -m attention_in_motion check-builder
+	jupyter-book build book -n -W --keep-going
+	@echo "Open $(CURDIR)/_build/html/index.html"
+
+test: $(READY)
+	python -m attention_in_motion check-builder
+	ruff check . && ruff format --check .
+	pytest
+	pytest --nbval --nbval-current-env --nbval-cell-timeout=1200 -p no:warnings book
+
+test-official: .venv-official/ready
+	.venv-official/bin/python -m pytest -m official tests/official
+
+outputs: $(READY)
+	python -m attention_in_motion outputs
+
+retrain: $(READY)
+	python -m attention_in_motion retrain $(CHAPTER)
+
+bench: $(READY)
+	for script in benchmarks/*.py; do python $$script || exit 1; done
+
+clean:
+	rm -rf _build runs .pytest_cache .ruff_cache
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python >= 3.11 is needed, this is ' + sys.version.split()[0])"
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv-official/ready: requirements.txt requirements-official.txt
+	$(PYTHON) -m venv .venv-official
+	.venv-official/bin/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-official.txt
+	.venv-official/bin/pip install --quiet --disable-pip-version-check --no-deps odeformer==0.1.7
+	touch $@

@@ -1,0 +1,28 @@
+"""One forward pass, every named activation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def record(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    """Run `model(*args)` and return {name: activation} for every nn.Identity in it.
+
+    The models place an nn.Identity wherever a tensor deserves a name, so what is recorded is what
+    was used: "blocks.0.attention.weights" are the attention weights of that very pass.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str):
+        return lambda module, inputs, output: seen.__setitem__(name, output)
+
+    points = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Identity)]
+    hooks = [module.register_forward_hook(keep(name)) for name, module in points]
+    try:
+        model(*args, **kwargs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen

@@ -1,0 +1,1 @@
+"""ODEFormer: tokens, random ODE systems, the model and its training."""

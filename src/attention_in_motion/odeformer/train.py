@@ -1,0 +1,286 @@
+"""Train an ODEFormer on the endless stream of random systems, in one resumable command:
+
+    python -m attention_in_motion.odeformer.train CONFIG.toml [--seed N] [--steps N] [--out PATH]
+
+CONFIG.toml has the tables [model] (ODEFormerConfig), [stream] (StreamConfig) and [training]
+(TrainingConfig). float32 on a CPU, bfloat16 autocast on a GPU. A killed run started again with the
+same arguments goes on from its last checkpoint. The result is PATH, all weights as safetensors,
+and beside it a .json that says how they were made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig, order_numbers, within
+from attention_in_motion.odeformer.stream import (
+    StreamConfig,
+    batches,
+    bucket,
+    collate,
+    evaluation_samples,
+)
+from attention_in_motion.odeformer.tokens import KINDS
+from attention_in_motion.training import INITIALISATION, fit, save_atomically, seeded
+
+Batch = dict[str, Tensor]
+
+VALIDATION_SEED = 1_000_003
+VALIDATION_BATCHES = 64
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """AdamW with linear warm-up and cosine decay to zero; `clip` bounds the gradient's norm.
+
+    `ordered_numbers` starts the number words in order (see `order_numbers`); without it they start
+    as in the published model. Raises ValueError for a number that is not positive.
+    """
+
+    steps: int
+    ordered_numbers: bool = True
+    lr: float = 1e-3
+    warmup: int = 500
+    clip: float = 1.0
+    checkpoint_every: int = 250
+    report_every: int = 50
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "ordered_numbers" and value <= 0:
+                raise ValueError(f"{name} = {value}: must be positive")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that determines a run: its weights are a function of this (and of the hardware)."""
+
+    model: ODEFormerConfig
+    stream: StreamConfig
+    training: TrainingConfig
+    seed: int
+
+    @property
+    def digest(self) -> str:
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def read_config(path: Path, seed: int | None, steps: int | None) -> RunConfig:
+    """The run described by a TOML file; `seed` and `steps` override it when given.
+
+    Raises ValueError naming the table for an unknown or missing entry.
+    """
+    tables = tomllib.loads(path.read_text())
+    training = tables.get("training", {}) | ({} if steps is None else {"steps": steps})
+    model = build(ODEFormerConfig, "model", tables.get("model", {}))
+    shared = {"max_dimension": model.max_dimension, "precision": model.precision}
+    return RunConfig(
+        model=model,
+        stream=build(StreamConfig, "stream", shared | tables.get("stream", {})),
+        training=build(TrainingConfig, "training", training),
+        seed=tables.get("seed", 0) if seed is None else seed,
+    )
+
+
+def build(config: type, table: str, entries: dict[str, Any]) -> Any:
+    try:
+        return config(**entries)
+    except TypeError as error:
+        raise ValueError(f"[{table}]: {str(error).split('() ')[-1]}") from None
+
+
+def forward_flops(config: ODEFormerConfig, n_points: Tensor, n_tokens: Tensor) -> float:
+    """Matrix-product FLOP of one forward pass over unpadded lengths (batch,), 2 per multiply-add.
+
+    Training costs three times as much. n_tokens counts decoder inputs.
+    """
+    points, tokens = n_points.double(), n_tokens.double()  # (batch,) each
+    width, decoder_width = config.encoder_width, config.decoder_width
+    words = 3 * (1 + config.max_dimension) * config.embedding_width
+    cross = 2 * config.decoder_layers * width * decoder_width  # keys and values of every layer
+    per_point = words * (words + width) + 12 * config.encoder_layers * width**2 + cross
+    n_words = len(config.vocabulary.words)
+    per_token = 14 * config.decoder_layers * decoder_width**2 + n_words * decoder_width
+    encoder_pairs = 2 * config.encoder_layers * width * points**2
+    decoder_pairs = 2 * config.decoder_layers * decoder_width * tokens * (tokens + points)
+    multiplies = per_point * points + per_token * tokens + encoder_pairs + decoder_pairs
+    return 2 * float(multiplies.sum())
+
+
+class Progress:
+    """Prints a line every `every` steps: loss, rates since the last line, time left.
+
+    Tokens are positions through the network, points and target tokens, without padding.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config, self.start, self.first_step = config, time.monotonic(), None
+        self.reset()
+
+    def at(self, step: int) -> None:
+        """Called before each step; the first call tells where a resumed run begins."""
+        self.step = step
+        self.first_step = step if self.first_step is None else self.first_step
+
+    def reset(self) -> None:
+        self.since, self.losses = time.monotonic(), []
+        self.samples = self.tokens = 0
+        self.flops = 0.0
+
+    def update(self, batch: Batch, loss: Tensor) -> None:
+        n_points, n_tokens = batch["n_points"], batch["n_tokens"] - 1  # (batch,) each
+        self.losses.append(loss.detach())
+        self.samples += len(n_points)
+        self.tokens += int(n_points.sum() + n_tokens.sum())
+        self.flops += 3 * forward_flops(self.config.model, n_points, n_tokens)
+        if (self.step + 1) % self.config.training.report_every == 0:
+            print(self.line(self.step + 1), file=sys.stderr, flush=True)
+            self.reset()
+
+    def line(self, done: int) -> str:
+        seconds, steps = time.monotonic() - self.since, self.config.training.steps
+        left = (steps - done) * seconds / len(self.losses) / 60
+        return (
+            f"step {done}/{steps}  loss {torch.stack(self.losses).mean():.4f}  "
+            f"{self.samples / seconds:.0f} samples/s  {self.tokens / seconds:.0f} tokens/s  "
+            f"{self.flops / seconds / 1e9:.1f} GFLOP/s  {left:.0f} min left"
+        )
+
+
+def train(config: RunConfig, out: Path, command: str, device: torch.device) -> None:
+    """Train from scratch or from the checkpoint beside `out`, then write weights and record."""
+    model = ODEFormer(config.model, seeded(config.seed, INITIALISATION))
+    if config.training.ordered_numbers:
+        order_numbers(model)
+    source, progress = batches(config.stream, config.seed), Progress(config)
+
+    def at_step(step: int) -> Batch:
+        progress.at(step)
+        return source(step)
+
+    def loss(model: ODEFormer, batch: Batch) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            value = model.loss(**batch)
+        progress.update(batch, value)
+        return value[None]  # (seed,) with one seed
+
+    plan = config.training
+    losses, _ = fit(
+        model,
+        loss,
+        at_step,
+        steps=plan.steps,
+        lr=plan.lr,
+        schedule="cosine",
+        warmup=plan.warmup,
+        clip=plan.clip,
+        checkpoint=out.with_suffix(f".{config.digest}.checkpoint"),
+        checkpoint_every=plan.checkpoint_every,
+        device=str(device),
+        label="ODEFormer",
+    )
+    seconds = time.monotonic() - progress.start
+    record = {
+        "config": asdict(config),
+        "command": command,
+        "seed": config.seed,
+        "steps": plan.steps,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "dtype": "bfloat16 autocast" if device.type == "cuda" else "float32",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "seconds_since_last_start": round(seconds, 1),
+        "last_start_at_step": progress.first_step,
+        "validation": evaluate(model, validation_batches(config.stream), device),
+        "losses": [round(float(window.mean()), 5) for window in losses[:, 0].split(100)],
+    }
+    save(model, record, out)
+
+
+def validation_batches(config: StreamConfig) -> Iterator[Batch]:
+    """The same batches for every run: systems that no training stream shows."""
+    n = VALIDATION_BATCHES * config.batch_size
+    samples = evaluation_samples(config, VALIDATION_SEED, n)
+    for batch in bucket(samples, np.random.default_rng(VALIDATION_SEED), config.batch_size):
+        arrays = collate(config.vocabulary, batch)
+        yield {name: torch.from_numpy(ids).long() for name, ids in arrays.items()}
+
+
+@torch.no_grad()
+def evaluate(model: ODEFormer, stream: Iterable[Batch], device: torch.device) -> dict[str, float]:
+    """Teacher-forced loss in nats per token, and the share of right tokens overall and by kind."""
+    kinds = torch.from_numpy(model.config.vocabulary.kinds)  # (n_words,)
+    rows = []
+    for batch in stream:
+        batch = {name: part.to(device) for name, part in batch.items()}
+        logits = model(**batch)[:, :-1]  # (batch, length − 1, n_words)
+        real = within(batch["n_tokens"] - 1, logits.shape[1])  # (batch, length − 1)
+        scores, target = logits[real].log_softmax(-1).cpu(), batch["tokens"][:, 1:][real].cpu()
+        nats = -scores.gather(1, target[:, None])[:, 0]  # (tokens,)
+        rows.append(torch.stack([nats, scores.argmax(1) == target, kinds[target]]))
+    nats, right, kind = torch.cat(rows, dim=1)  # (tokens,) each
+    by_kind = {name: right[kind == i] for i, name in enumerate(KINDS) if (kind == i).any()}
+    accuracies = {"all": right, **by_kind}
+    return {"loss": float(nats.mean())} | {k: float(v.mean()) for k, v in accuracies.items()}
+
+
+def save(model: ODEFormer, record: dict[str, Any], path: Path) -> None:
+    """Write the weights (the tied `decoder.proj.weight` once) to `path`, the record to .json."""
+    tensors = {name: t.detach().cpu() for name, t in model.state_dict().items()}
+    del tensors["decoder.proj.weight"]
+    save_atomically(lambda partial: save_file(tensors, partial), path)
+    whole = record | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    text = json.dumps(whole, indent=1) + "\n"
+    save_atomically(lambda partial: partial.write_text(text), path.with_suffix(".json"))
+
+
+def load(path: Path) -> ODEFormer:
+    """The model that `save` wrote to `path`, in eval mode, in float32.
+
+    Raises ValueError when the weights are not the file that the record beside them describes.
+    """
+    record = json.loads(path.with_suffix(".json").read_text())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != record["sha256"]:
+        raise ValueError(f"{path.name} has sha256 {digest[:12]}…: its record says otherwise")
+    tensors = load_file(path)
+    tensors["decoder.proj.weight"] = tensors["decoder.embeddings.weight"]
+    model = ODEFormer(ODEFormerConfig(**record["config"]["model"]), torch.Generator())
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m attention_in_motion.odeformer.train")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--seed", type=int, help="overrides the file's")
+    parser.add_argument("--steps", type=int, help="overrides the file's")
+    parser.add_argument("--out", type=Path, help="default: runs/odeformer/<digest>.safetensors")
+    options = parser.parse_args(arguments)
+    try:
+        config = read_config(options.config, options.seed, options.steps)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    out = options.out or Path("runs/odeformer") / f"{config.digest}.safetensors"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    words = sys.argv[1:] if arguments is None else arguments
+    train(config, out, " ".join([parser.prog, *words]), device)
+
+
+if __name__ == "__main__":
+    main()

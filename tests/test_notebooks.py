@@ -1,0 +1,148 @@
+"""Every page: hygiene, and a re-run at toy size through real papermill."""
+
+import ast
+import json
+import subprocess
+import sys
+
+import nbformat
+import papermill
+import pytest
+
+from attention_in_motion import claims, notebooks, parameters
+
+PAGES = {str(p.relative_to(notebooks.BOOK).with_suffix("")): p for p in notebooks.chapters()}
+pages = pytest.mark.parametrize("page", PAGES)
+
+# Tiny parameters, changed physics, and what a re-run must show: {page: (parameters, claim, check)}
+TOY = {
+    "01_fixed_omega": (
+        {"omega0": 3.3, "gamma": 0.7, "dt": 0.05, "steps": 300, "rollout_steps": 20}
+        | {"n_seeds": 2, "n_starts": 20},
+        "P1.5",
+        lambda value: abs(value - ((3.3**2 + 0.7**2) / (3.3**2 - 0.7**2)) ** 0.5 + 1) < 1e-9,
+    ),
+    "02_linear_collapse": (
+        {"steps": 40, "context": 5, "n_seeds": 2, "batch": 8, "retrain": True}
+        | {"n_starts": 10, "rollout_steps": 20},
+        "P2.4",  # hardly trained, so attention still matters
+        lambda value: value > 0.05,
+    ),
+    "04_uniform_motion": (
+        {"n_seeds": 3, "steps": 100, "embed_dim": 2},
+        "P3.10",  # no seed gets off the plateau so soon
+        lambda value: value == 0,
+    ),
+}
+
+REFUSED = [
+    ("01_fixed_omega", ["-p", "omega0", "-1"], "omega0 = -1: must be > 0"),
+    ("01_fixed_omega", ["-p", "gamma", "2.5"], "gamma = 2.5: must be < omega0 = 2"),
+    ("01_fixed_omega", ["-p", "omega_0", "3.0"], "omega_0: unknown parameter"),
+    ("02_linear_collapse", ["-p", "retrain", "false"], "retrain = 'false': must be True or False"),
+    ("02_linear_collapse", ["-p", "context", "1"], "context = 1: must be >= 2"),
+    ("02_linear_collapse", ["-p", "steps", "many"], "steps = 'many': must be a whole number"),
+    ("04_uniform_motion", ["-p", "embed_dim", "0"], "embed_dim = 0: must be >= 1"),
+    ("04_uniform_motion", ["-p", "layers", "9"], "layers = 9: must be <= 4"),
+]
+
+
+def cells(page, kind="code"):
+    notebook = nbformat.read(PAGES[page], as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+@pages
+def test_every_code_cell_was_executed_in_order_without_error(page):
+    counts = [cell.execution_count for cell in cells(page)]
+    assert counts == list(range(1, len(counts) + 1))
+    kinds = {out.output_type for cell in cells(page) for out in cell.outputs}
+    assert "error" not in kinds
+    assert not any(out.get("name") == "stderr" for c in cells(page) for out in c.outputs)
+
+
+@pages
+def test_the_parameters_cell_comes_first_and_papermill_reads_it(page):
+    assert "parameters" in cells(page)[0].metadata.tags
+    found = papermill.inspect_notebook(str(PAGES[page]))
+    assert list(found) == list(parameters.CHAPTERS[page].model_fields)
+    for entry in found.values():
+        assert entry["inferred_type_name"] != "None" and entry["help"]
+
+
+@pages
+def test_the_second_cell_validates(page):
+    assert f'parameters.check("{page}", globals())' in cells(page)[1].source
+
+
+@pages
+def test_figures_have_captions_and_alternative_texts(page):
+    for cell in cells(page):
+        if any("image/png" in out.get("data", {}) for out in cell.outputs):
+            shown = cell.metadata.get("mystnb", {})
+            assert shown["figure"]["name"].startswith("fig-")
+            assert len(shown["figure"]["caption"]) > 40 and len(shown["image"]["alt"]) > 40
+
+
+@pages
+def test_cells_are_short_and_define_little(page):
+    for cell in cells(page):
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        assert len(lines) <= 20, cell.source
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 5, node.name
+            assert not isinstance(node, ast.ClassDef)
+
+
+@pages
+def test_cells_with_trained_numbers_are_not_compared_byte_for_byte(page):
+    for cell in cells(page):
+        if any(claims.RECORD in out.get("data", {}) for out in cell.outputs):
+            assert "nbval-ignore-output" in cell.metadata.tags
+
+
+@pages
+def test_a_notebook_stays_small(page):
+    assert PAGES[page].stat().st_size <= 1.5e6
+
+
+@pytest.mark.parametrize("page", TOY)
+def test_a_rerun_moves_the_numbers_the_right_way(page, tmp_path, monkeypatch):
+    given, claim, check = TOY[page]
+    monkeypatch.setenv("AIM_WEIGHTS", str(tmp_path / "weights"))
+    out = tmp_path / "out.ipynb"
+    papermill.execute_notebook(PAGES[page], out, given, cwd=tmp_path, progress_bar=False)
+    found = {record["id"]: record for record in claims.claims_of(out)}
+    assert set(found) == {record["id"] for record in claims.claims_of(PAGES[page])}
+    assert check(found[claim]["value"])
+
+
+def test_every_page_has_a_toy_rerun():
+    assert set(TOY) == set(PAGES)
+
+
+@pytest.mark.parametrize(("page", "options", "line"), REFUSED)
+def test_papermill_ends_with_the_one_line(page, options, line, tmp_path):
+    command = [sys.executable, "-m", "papermill", str(PAGES[page]), str(tmp_path / "out.ipynb")]
+    done = subprocess.run(
+        [*command, *options, "--no-progress-bar"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-1].startswith(f"ValueError: {line}")
+
+
+def test_run_refuses_before_a_kernel_starts():
+    command = [sys.executable, "-m", "attention_in_motion", "run", "01_fixed_omega"]
+    done = subprocess.run([*command, "-p", "gamma", "9"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: gamma = 9.0: must be < omega0 = 2\n"
+
+
+def test_run_writes_under_runs_by_digest(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    monkeypatch.setenv("AIM_WEIGHTS", str(tmp_path / "weights"))
+    given = {name: json.dumps(value) for name, value in TOY["01_fixed_omega"][0].items()}
+    target = notebooks.run("01_fixed_omega", given)
+    assert target.relative_to(tmp_path).parts[:2] == ("runs", "01_fixed_omega")
+    assert claims.claims_of(target)

@@ -6,6 +6,7 @@ the rest. Raise RECIPE by hand when the meaning of a configuration changes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -112,6 +113,29 @@ def between(low: float, high: float, shape: tuple[int, ...], rng: torch.Generato
     if low == high:
         return torch.tensor(low)
     return low + (high - low) * torch.rand(shape, generator=rng)
+
+
+# Post 2 at variable ω0: what every rung shares, and its ladder by the post's names (d_model/d_head;
+# "open" has no causal mask). The post jumps from 8LA 16/8 to 4LA 32/16 open; the two masked rungs of
+# that width are ours.
+VARIABLE_OMEGA = {"omega0_min": 1.0, "omega0_max": 4.0, "context": 40, "start": "box"}
+VARIABLE_OMEGA |= {"steps": 5000, "seeds": tuple(range(6))}
+WIDE = {"d_model": 32, "d_head": 16}
+OMEGA_LADDER = {
+    "OLA 2/2": {},
+    "OLA 8/4": {"d_model": 8, "d_head": 4},
+    "8LA 16/8": {"n_layers": 8, "d_model": 16, "d_head": 8},
+    "4LA 32/16": {"n_layers": 4, **WIDE},
+    "8LA 32/16": {"n_layers": 8, **WIDE},
+    "4LA 32/16 open": {"n_layers": 4, "causal": False, **WIDE},
+    "8LA 32/16 open": {"n_layers": 8, "causal": False, **WIDE},
+}
+
+# Mask × loss × positions on 4LA 32/16; two of the eight cells are rungs of the ladder.
+FACTORS = {"causal": (True, False), "loss_on": ("all", "last"), "positions": (False, True)}
+FACTORIAL = [
+    dict(zip(FACTORS, levels, strict=True)) for levels in itertools.product(*FACTORS.values())
+]
 
 
 @dataclass(frozen=True)

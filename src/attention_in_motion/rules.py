@@ -32,6 +32,7 @@ class Rule:
 
 ONE = "01_fixed_omega"
 TWO = "02_linear_collapse"
+THREE = "03_variable_omega"
 FOUR = "04_uniform_motion"
 
 RULES = {
@@ -137,6 +138,164 @@ RULES = {
         "at context 1 a linear regression would have been as successful",
         "median e_n of least squares over the trained model's, T = 1",
         high=1.0,
+    ),
+    # Chapter 3 (post 2, variable ω). e_50 is the phase-space error after 50 rollout steps, MSE the
+    # squared error of the next state after 40: per seed the median (mean for MSE) over held-out
+    # trajectories, ω0 spread evenly over its range; ratios compare seed by seed, over seeds the
+    # geometric mean. "Helps" is read as: e_50 falls by more than a tenth; "a lot": by more than
+    # half. "Open" means without causal mask.
+    "P2.6": Rule(
+        THREE,
+        "variable ω: the problem is no longer linear",
+        "held-out MSE of Eq. 2 solved by least squares, T = 5, float64",
+        low=1e-6,
+    ),
+    "P2.6b": Rule(
+        THREE,
+        "(ours) Eq. 2 solved is exact to rounding from five tokens on",
+        "largest held-out MSE of Eq. 2 solved, T = 5 to 40, float64",
+        high=1e-15,
+    ),
+    "P2.7": Rule(
+        THREE,
+        "OLA 2/2 cannot learn variable ω: wrong within about 10 steps",
+        "rollout steps until e_n > 0.1",
+        high=10,
+    ),
+    "P2.8": Rule(
+        THREE, "OLA 8/4 does not help, seems worse", "e_50 of OLA 8/4 over OLA 2/2", low=1.0
+    ),
+    "P2.9": Rule(
+        THREE, "8LA 16/8 with the mask does not help", "e_50 of 8LA 16/8 over OLA 2/2", low=0.9
+    ),
+    "P2.10": Rule(
+        THREE,
+        "removing the causal mask helps a lot",
+        "e_50 of 4LA 32/16 open over masked",
+        high=0.5,
+    ),
+    "P2.10b": Rule(
+        THREE,
+        "... also with eight layers",
+        "e_50 of 8LA 32/16 open over masked",
+        high=0.5,
+    ),
+    "P2.11": Rule(
+        THREE,
+        "there is no cheating in removing the mask",
+        "MSE at positions before the last with the future exchanged, over without (4LA 32/16 open)",
+        high=1.1,
+    ),
+    "P2.11b": Rule(
+        THREE,
+        "(ours) removing the mask improves the last position",
+        "main effect of the mask's removal on log10 MSE",
+        high=0.0,
+    ),
+    "P2.11c": Rule(
+        THREE,
+        "(ours) a loss on the last position alone improves it",
+        "main effect on log10 MSE",
+        high=0.0,
+    ),
+    "P2.11d": Rule(
+        THREE,
+        "(ours) positions improve it",
+        "main effect on log10 MSE",
+        high=0.0,
+    ),
+    "P2.11e": Rule(
+        THREE,
+        "(ours) with the mask, positions and the last-position loss nothing is lost",
+        "MSE of that cell over the post's (open, all positions, no embedding)",
+        high=1.0,
+    ),
+    "P2.12": Rule(
+        THREE,
+        "more layers help without the mask",
+        "e_50 of 8LA 32/16 open over 4LA 32/16 open",
+        high=0.9,
+    ),
+    "P2.12b": Rule(
+        THREE,
+        "8LA 32/16 open leads by about 1 rad after 50 steps at ω0 = 2",
+        "median absolute phase error [rad]",
+        low=0.5,
+        high=1.5,
+    ),
+    "P2.13": Rule(
+        THREE,
+        "the n-LA tracks better than linear regression",
+        "e_50 of 8LA 32/16 open over Eq. 2 solved, T = 40",
+        high=1.0,
+    ),
+    "P2.13b": Rule(
+        THREE,
+        "... than linear regression as the post trained it",
+        "e_50 of 8LA 32/16 open over Eq. 2 by AdamW, T = 40",
+        high=1.0,
+    ),
+    "P2.14": Rule(
+        THREE,
+        "the n-LA is not linear",
+        "relative superposition defect of 8LA 32/16 open",
+        low=0.01,
+    ),
+    "P2.14b": Rule(
+        THREE,
+        "... because the rollout of its linear surrogate diverges",
+        "e_50 of Eq. 2 solved, T = 40, on the linear oscillator itself",
+        high=0.1,
+    ),
+    "P2.15": Rule(
+        THREE,
+        "open: can a transformer do it? (at most 16 000 parameters)",
+        "MSE, ω0 ∈ [1, 4]",
+        high=1e-9,
+    ),
+    "P2.15b": Rule(THREE, "... and roll it out", "median e_50", high=1e-2),
+    "P2.15c": Rule(
+        THREE,
+        "(ours) the solution is no linear rule in disguise",
+        "superposition defect over root-mean-square error",
+        low=100.0,
+    ),
+    "P2.17": Rule(
+        THREE,
+        "the model learns ω0 first, then predicts",
+        "share of pairs whose prediction follows ω0 when the residual stream is moved "
+        "(score at least 0.95)",
+        low=0.9,
+    ),
+    "P2.17b": Rule(
+        THREE,
+        "... and not under a random move of equal size",
+        "mean score of random directions",
+        high=0.05,
+    ),
+    "P2.18": Rule(
+        THREE,
+        "variable γ can be learned as well",
+        "e_50 of 4LA 32/16 open with γ ~ U[0, 0.5] over γ = 0.1",
+        high=2.0,
+    ),
+    "P2.19": Rule(
+        THREE,
+        "(ours) without mask and positions the past is a set",
+        "relative change of the prediction when the first 39 states are shuffled, float64",
+        high=1e-6,
+    ),
+    "P2.20": Rule(
+        THREE,
+        "(ours) the model reads ω0 off the ratio of mean squares",
+        "partial R² of its error on that estimator's error, given ω0",
+        low=0.5,
+    ),
+    "P2.21": Rule(
+        THREE,
+        "(ours) in-context least squares is the ceiling",
+        "MSE in float32, T = 40",
+        high=1e-13,
     ),
     # Chapter 4 (post 3). A seed succeeds when its normalised MSE is ≤ 0.02 on 10⁴ fresh points
     # after the last step. "Learns" is read as: more seeds succeed than fail; "does not learn" as:

@@ -7,7 +7,7 @@ process can make it and training can resume at any step.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,7 +53,9 @@ class StreamConfig:
     even times; then a share `subsampled` of them loses a fraction U[0, subsampling] of its points
     and a share `noisy` gets noise of γ ~ U[0, noise] (or, if `published_corruption`, all get the
     published accident); then, if `scaled`, they are put into the scaled convention together with
-    their target. Raises ValueError, in one line, for a value out of range.
+    their target. With `lesson_chunks` > 0 training begins with a curriculum: that many chunks of the
+    first family alone, as many of the first two, and so on, before everything comes at once. Raises
+    ValueError, in one line, for a value out of range.
     """
 
     max_dimension: int = 2
@@ -72,13 +74,14 @@ class StreamConfig:
     published_corruption: bool = False
     scaled: bool = True
     batches_per_chunk: int = 32
+    lesson_chunks: int = 0
     workers: int = 0
 
     def __post_init__(self) -> None:
         for name, least in [
             *(("max_dimension", 1), ("precision", 1), ("batch_size", 1), ("min_points", 8)),
             *(("max_points", self.min_points), ("max_tokens", 8), ("per_skeleton", 1)),
-            *(("batches_per_chunk", 1), ("workers", 0)),
+            *(("batches_per_chunk", 1), ("lesson_chunks", 0), ("workers", 0)),
         ]:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least {least}")
@@ -95,6 +98,11 @@ class StreamConfig:
     @property
     def families(self) -> list[str]:
         return [name for name, f in FAMILIES.items() if len(f.system) <= self.max_dimension]
+
+    def lesson(self, chunk: int) -> list[str]:
+        """The families that chunk `chunk` consists of; empty once the curriculum is over."""
+        over = chunk >= self.lesson_chunks * len(self.families)
+        return [] if over else self.families[: 1 + chunk // self.lesson_chunks]
 
 
 def family_samples(config: StreamConfig, rng: Generator, name: str) -> Iterator[Sample]:
@@ -140,10 +148,15 @@ def finish(config: StreamConfig, rng: Generator, group: Group) -> Iterator[Sampl
             yield sample
 
 
-def draw_samples(config: StreamConfig, rng: Generator, n: int, unseen: bool) -> list[Sample]:
-    """n samples in the shares of the config: first the families, then dimension by dimension."""
-    n_family = round(config.family_share * n)
-    families = [family_samples(config, rng, name) for name in config.families]
+def draw_samples(
+    config: StreamConfig, rng: Generator, n: int, unseen: bool, lesson: Sequence[str] = ()
+) -> list[Sample]:
+    """n samples in the shares of the config: first the families, then dimension by dimension.
+
+    A `lesson` replaces them all by its families.
+    """
+    n_family = n if lesson else round(config.family_share * n)
+    families = [family_samples(config, rng, name) for name in lesson or config.families]
     dimensions = range(1, config.max_dimension + 1)
     random = [random_samples(config, rng, dimension, unseen) for dimension in dimensions]
     return take_evenly(families, n_family) + take_evenly(random, n - n_family)
@@ -236,7 +249,8 @@ class Chunks:
     def __getitem__(self, index: int) -> list[dict[str, NDArray]]:
         rng = np.random.default_rng([TRAINING, self.seed, index])
         n = self.config.batch_size * self.config.batches_per_chunk
-        samples = draw_samples(self.config, rng, n, unseen=False)
+        lesson = self.config.lesson(index)
+        samples = draw_samples(self.config, rng, n, unseen=False, lesson=lesson)
         batches = bucket(samples, rng, self.config.batch_size)
         return [collate(self.config.vocabulary, batch) for batch in batches]
 

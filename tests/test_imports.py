@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "exactness": {"models", "record", "training", "uniform_motion"},
     "taylor": set(),
     "__init__": set(),
-    "__main__": {"claims", "notebooks", "shipping"},
+    "__main__": {"claims", "notebooks", "odeformer", "shipping"},
 }
 ONLY_IN = {"matplotlib": {"plots"}, "papermill": {"notebooks"}, "pydantic": {"parameters"}}
 

@@ -1,4 +1,4 @@
-"""Command line: python -m attention_in_motion {claims,run,outputs,retrain,ship,check-builder}."""
+"""Command line: python -m attention_in_motion {claims,run,outputs,retrain,ship,...}."""
 
 from __future__ import annotations
 
@@ -60,6 +60,13 @@ def ship(options: argparse.Namespace) -> int:
     return 0
 
 
+def convert_official(options: argparse.Namespace) -> int:
+    from attention_in_motion.odeformer import official
+
+    print(official.convert(options.file, options.out))
+    return 0
+
+
 def check_builder(options: argparse.Namespace) -> int:
     found = version("jupyter-book")
     if found.split(".")[0] != "1":
@@ -99,6 +106,11 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("ship", help="put finished runs into data/ with manifest rows")
     one.add_argument("files", nargs="+")
     one.set_defaults(action=ship)
+
+    one = commands.add_parser("convert-official", help="make safetensors of odeformer.pt, safely")
+    one.add_argument("file", type=Path, metavar="PATH", help="the released file, as downloaded")
+    one.add_argument("--out", type=Path, metavar="DIR", default=Path("runs/official"))
+    one.set_defaults(action=convert_official)
 
     one = commands.add_parser("check-builder", help="fail unless Jupyter Book 1 is installed")
     one.set_defaults(action=check_builder)

@@ -275,7 +275,9 @@ def modules_of(root: Any) -> Modules:
     for name, module in queue:  # which grows
         found[name] = attributes_of(name, module)
         for child, value in entries_of(found[name], "_modules").items():
-            if not re.fullmatch(r"\w{1,40}", str(child)) or name.count(".") == MOST_LEVELS:
+            if name.count(".") == MOST_LEVELS:
+                raise ValueError(f"its modules lie more than {MOST_LEVELS} deep")
+            if not re.fullmatch(r"\w{1,40}", str(child)):
                 raise ValueError(f"{name} holds a module {str(child)[:40]!r}: must be a plain name")
             if value is not None:
                 queue.append((f"{name}.{child}", value))

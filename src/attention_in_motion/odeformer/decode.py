@@ -50,12 +50,13 @@ def greedy(
     counts towards max_tokens, so a list of max_tokens tokens was cut off. Raises ValueError for
     max_tokens out of [1, 4096].
     """
-
-    def likeliest(log_p: Tensor, row: Tensor, live: Tensor, step: int) -> Tensor:
-        return log_p.argmax(-1)[row]  # (live,)
-
+    check_max_tokens(max_tokens)
     rows = generate(model, points, n_points, 1, likeliest, max_tokens)
     return [decoded.tokens for (decoded,) in rows]
+
+
+def likeliest(log_p: Tensor, row: Tensor, live: Tensor, step: int) -> Tensor:
+    return log_p.argmax(-1)[row]  # (live,)
 
 
 def sample(
@@ -73,11 +74,9 @@ def sample(
     the first step, so no sample depends on when others end. Raises ValueError for n_samples below
     1, a temperature that is not positive, or max_tokens out of [1, 4096].
     """
-    if n_samples < 1:
-        raise ValueError(f"n_samples = {n_samples}: must be at least 1")
-    if not temperature > 0:
-        raise ValueError(f"temperature = {temperature}: must be positive")
-    shape = (max(max_tokens, 0), len(points) * n_samples)
+    check_sampling(n_samples, temperature)
+    check_max_tokens(max_tokens)
+    shape = (max_tokens, len(points) * n_samples)
     draws = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
     draws = draws.to(points.device)  # (step, samples)
 
@@ -103,7 +102,6 @@ def generate(
     log_p (rows, n_words) are the log-probabilities after each different beginning, row (live,)
     says which of them belongs to each unfinished sample, live (live,) which samples these are.
     """
-    check_max_tokens(max_tokens)
     cache, eos = Cache(model, points, n_points), model.config.vocabulary.eos
     n = len(points) * n_samples
     live = torch.arange(n, device=points.device)  # (live,) samples that have not ended
@@ -130,6 +128,13 @@ def generate(
 
 def until(end: int, tokens: list[int]) -> list[int]:
     return tokens[: tokens.index(end)] if end in tokens else tokens
+
+
+def check_sampling(n_samples: int, temperature: float) -> None:
+    if n_samples < 1:
+        raise ValueError(f"n_samples = {n_samples}: must be at least 1")
+    if not temperature > 0:
+        raise ValueError(f"temperature = {temperature}: must be positive")
 
 
 def check_max_tokens(max_tokens: int) -> None:

@@ -1,0 +1,421 @@
+"""From a measured trajectory to an ODE system: scale, write, read, put back, integrate, rank.
+
+    fit = inference.fit(model, times, trajectory)
+    print(fit)
+
+Everything runs in process, without signals, and in bounded time, so it may run in any thread.
+Source: d'Ascoli et al., "ODEFormer" (2023), section 3, and package odeformer 0.1.7, whose path this
+follows but for the repairs said where they are made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import sympy
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import least_squares
+
+from attention_in_motion.odeformer.decode import (
+    Decoded,
+    beam,
+    check_sampling,
+    generate,
+    likeliest,
+    sample,
+)
+from attention_in_motion.odeformer.expressions import (
+    constants_of,
+    fold,
+    to_infix,
+    to_latex,
+    to_sympy,
+    vector_field,
+    with_constants,
+)
+from attention_in_motion.odeformer.integrate import Field, integrate
+from attention_in_motion.odeformer.model import ODEFormer
+from attention_in_motion.odeformer.systems import T_FIRST, T_LAST, change_units
+from attention_in_motion.odeformer.tokens import Equation, System, Vocabulary
+
+METHODS = ("sample", "greedy", "beam")
+MAX_TOKENS = 200  # as in the official package
+FEWEST_POINTS = 4
+LARGEST_POWER = 100  # an integer beyond this in a system is no recognition
+EXTRA_STEPS = 1000  # an integration that needs this many more than its points is given up
+EXTRA_STEPS_REFINING = 100  # the same while constants are refined
+REFINED = 3  # candidates whose constants `fit` refines, at most
+FAR = 1e3  # residual, in standard deviations, of a trajectory that cannot be integrated
+
+UNREADABLE = (ValueError, ArithmeticError, RecursionError, SyntaxError)
+
+
+# ---------------------------------------------------------------------------------------------
+# The scaled convention
+
+
+class Scale(NamedTuple):
+    """t' = 1 + rate (t − first) and x' = x / units: the variables in which the model reads."""
+
+    first: float
+    rate: float
+    units: NDArray  # (dimension,)
+
+    @classmethod
+    def of(cls, times: NDArray, trajectory: NDArray) -> Scale:
+        """t' from 1 to 10 and x' = 1 at first; a coordinate that starts at zero keeps its unit."""
+        units = np.where(trajectory[0] == 0, 1.0, trajectory[0])  # (dimension,)
+        return cls(times[0], (T_LAST - T_FIRST) / (times[-1] - times[0]), units)
+
+    def apply(self, times: NDArray, trajectory: NDArray) -> tuple[NDArray, NDArray]:
+        """Times (n,) and trajectory (n, dimension) in scaled variables."""
+        with np.errstate(over="ignore"):
+            return T_FIRST + self.rate * (times - self.first), trajectory / self.units
+
+    def undo(self, system: System) -> System:
+        """A system of the scaled variables in the original ones: x_i' = rate u_i f_i(x / u).
+
+        In canonical form; all constants but exponents become floats. Raises ValueError for words
+        without a formula, ArithmeticError for constants that overflow.
+        """
+        floated = [float_constants(equation) for equation in system]
+        return change_units(floated, 1 / self.units, 1 / self.rate)
+
+
+def float_constants(equation: Equation) -> Equation:
+    """Every integer as a float unless it is an exponent, so that no power of integers explodes."""
+
+    def node(operator: str, *arguments: Equation) -> Equation:
+        floated = [[float(a[0])] if isinstance(a[0], int) else a for a in arguments]
+        if operator == "pow":
+            floated[1] = arguments[1]
+        return [operator, *(word for argument in floated for word in argument)]
+
+    return fold(["id", *equation], lambda word: [word], node)[1:]
+
+
+# ---------------------------------------------------------------------------------------------
+# Integration and score
+
+
+def predict(system: System, start: ArrayLike, times: ArrayLike) -> NDArray:
+    """The system's trajectory from x(times[0]) = start: (n, dimension), in its own units.
+
+    start (dimension,), times (n,) rising. Relative error about 10⁻⁷; NaN from where the solution
+    leaves the floating-point numbers, or takes more than n + 1000 steps.
+    """
+    return trajectories([system], start, times)[0]
+
+
+def trajectories(systems: Sequence[System], start: ArrayLike, times: ArrayLike) -> NDArray:
+    """`predict` for many systems: (n_systems, n, dimension).
+
+    Systems that differ by their constants alone are integrated together, one column each.
+    """
+    start, times = np.asarray(start, dtype=float), np.asarray(times, dtype=float)
+    values = np.full((len(systems), len(times), len(start)), np.nan)
+    groups: dict[str, list[int]] = {}
+    for i, system in enumerate(systems):
+        blank = with_constants(system, np.ones(len(constants_of(system))))
+        groups.setdefault(str(blank), []).append(i)
+    for members in groups.values():
+        constants = np.array([constants_of(systems[i]) for i in members]).T  # (constants, columns)
+        values[members] = columns(vector_field(systems[members[0]]), constants, start, times)
+    return values
+
+
+def columns(
+    field: Field,
+    constants: NDArray,
+    start: NDArray,
+    times: NDArray,
+    tolerance: float = 1e-7,
+    extra_steps: int = EXTRA_STEPS,
+) -> NDArray:
+    """Trajectories for constants (n_constants, columns): (columns, n, dimension).
+
+    Integrated on the clock of the scaled convention with every coordinate in units of its start,
+    so that the integrator's own scales fit data in any units.
+    """
+    units = np.where(start == 0, 1.0, np.abs(start))  # (dimension,)
+    rate = (T_LAST - T_FIRST) / (times[-1] - times[0])
+
+    def scaled(x: NDArray, constants: NDArray) -> NDArray:
+        unit = units.reshape(-1, *[1] * (x.ndim - 1))  # (dimension, 1, …)
+        return field(unit * x, constants) / (unit * rate)
+
+    values, _ = integrate(
+        *(scaled, np.tile((start / units)[:, None], constants.shape[1]), constants),
+        T_FIRST + rate * (times - times[0]),
+        bound=np.inf,
+        tolerance=tolerance,
+        max_steps=len(times) + extra_steps,
+    )
+    return values.transpose(2, 0, 1) * units  # (columns, n, dimension)
+
+
+def r2(truth: ArrayLike, prediction: ArrayLike) -> float:
+    """R² = 1 − Σ (x − x̂)² / Σ (x − x̄)², over times and coordinates: (n, dimension) each.
+
+    This is the mean of the coordinates' R² weighted by their variance, scikit-learn's
+    "variance_weighted", except that a coordinate without variance counts its error here, where
+    scikit-learn leaves it out. NaN if the prediction is not finite or the truth is constant.
+    """
+    truth, prediction = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
+    total = ((truth - truth.mean(axis=0)) ** 2).sum()
+    if total == 0 or not np.isfinite(prediction).all():
+        return math.nan
+    with np.errstate(over="ignore"):
+        return float(1 - ((truth - prediction) ** 2).sum() / total)
+
+
+# ---------------------------------------------------------------------------------------------
+# Candidates
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recognised system in original units, its R² on the data, and the model's log p of it.
+
+    `system` is one prefix list per dimension, `expressions` the same for SymPy. Refined constants
+    keep the log-probability of the system they were refined from.
+    """
+
+    system: System
+    r2: float
+    log_probability: float
+
+    @cached_property
+    def expressions(self) -> list[sympy.Expr]:
+        return [to_sympy(equation) for equation in self.system]
+
+    def integrate(self, start: ArrayLike, times: ArrayLike) -> NDArray:
+        """The trajectory (n, dimension) from any start at times[0]; see `predict`."""
+        return predict(self.system, start, times)
+
+    def __str__(self) -> str:
+        return f"{self.r2:9.5f} {self.log_probability:9.2f}  {to_infix(self.system)}"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Candidates, best first by R², those that cannot be integrated last; possibly none."""
+
+    candidates: list[Candidate]
+
+    def __str__(self) -> str:
+        if not self.candidates:
+            return "The model recognised no valid system."
+        dimension = len(self.candidates[0].system)
+        left = " | ".join(f"x_{i}'" for i in range(dimension))
+        return "\n".join([f"{'R²':>9} {'log p':>9}  {left}", *map(str, self.candidates)])
+
+    def _repr_latex_(self) -> str | None:
+        """The best candidate as a system of equations; None, for plain text, if there is none."""
+        if not self.candidates:
+            return None
+        return rf"$$\begin{{cases}} {to_latex(self.candidates[0].system)} \end{{cases}}$$"
+
+
+def rank(
+    scored: Iterable[tuple[System, float]], times: NDArray, trajectory: NDArray
+) -> list[Candidate]:
+    """Candidates from (system, log-probability) pairs, by R² from the first point on, NaN last.
+
+    Equal R² go by log-probability. The official package ranks by Σ √(MSE / variance) over
+    coordinates, which is the same order in one dimension.
+    """
+    systems, log_probabilities = zip(*scored, strict=True)
+    found = trajectories(systems, trajectory[0], times)  # (n_systems, n, dimension)
+    scores = [r2(trajectory, one) for one in found]
+    candidates = map(Candidate, systems, scores, log_probabilities)
+    return sorted(candidates, key=order)
+
+
+def order(candidate: Candidate) -> tuple[bool, float, float]:
+    unscored = math.isnan(candidate.r2)
+    return unscored, 0.0 if unscored else -candidate.r2, -candidate.log_probability
+
+
+def refine(
+    candidate: Candidate, times: ArrayLike, trajectory: ArrayLike, max_evaluations: int = 20
+) -> Candidate:
+    """The candidate with the constants that maximise its R², found by least squares from its own.
+
+    The residuals are those of the integrated trajectory, which starts at the first point. Returns
+    the candidate itself where nothing better is found in `max_evaluations` steps.
+    """
+    times, trajectory = np.asarray(times, dtype=float), np.asarray(trajectory, dtype=float)
+    constants = np.array(constants_of(candidate.system))  # (n_constants,)
+    if not constants.size or math.isnan(candidate.r2):
+        return candidate
+    steps = least_squares_steps(candidate.system, times, trajectory, max_evaluations)
+    system = with_constants(candidate.system, steps)
+    [refined] = rank([(system, candidate.log_probability)], times, trajectory)
+    return refined if refined.r2 > candidate.r2 else candidate
+
+
+def least_squares_steps(
+    system: System, times: NDArray, trajectory: NDArray, max_evaluations: int
+) -> NDArray:
+    """The constants (n_constants,) of the least squares in `refine`.
+
+    Each is varied in proportion to its size; the columns of a Jacobian are integrated together.
+    """
+    field, constants = vector_field(system), np.array(constants_of(system))
+    size = np.where(constants == 0, 1.0, np.abs(constants))  # (n_constants,)
+    spread = math.sqrt(((trajectory - trajectory.mean(axis=0)) ** 2).sum())
+
+    def residuals(shifts: NDArray) -> NDArray:
+        """shifts (n_constants, columns) → (columns, n · dimension)."""
+        moved = constants[:, None] + size[:, None] * shifts
+        values = columns(field, moved, trajectory[0], times, 1e-10, EXTRA_STEPS_REFINING)
+        with np.errstate(all="ignore"):
+            distance = ((values - trajectory) / spread).reshape(shifts.shape[1], -1)
+        return np.clip(np.nan_to_num(distance, nan=FAR), -FAR, FAR)
+
+    def jacobian(shift: NDArray, step: float = 1e-6) -> NDArray:
+        """(n · dimension, n_constants)"""
+        nearby = shift[:, None] + step * np.eye(len(shift), len(shift) + 1)
+        moved = residuals(nearby)  # (n_constants + 1, n · dimension), unmoved last
+        return (moved[:-1] - moved[-1]).T / step
+
+    best = least_squares(
+        lambda shift: residuals(shift[:, None])[0],
+        np.zeros(len(constants)),
+        jacobian,
+        max_nfev=max_evaluations,
+    )
+    return constants + size * best.x
+
+
+# ---------------------------------------------------------------------------------------------
+# Recognition
+
+
+def fit(
+    model: ODEFormer,
+    times: ArrayLike,
+    trajectory: ArrayLike,
+    n_samples: int = 10,
+    temperature: float = 0.1,
+    method: str = "sample",
+    refine: bool = False,
+    seed: int = 0,
+) -> Fit:
+    """The ODE systems that the model recognises in a trajectory, ranked by R².
+
+    times (n,) rising, trajectory (n, dimension), in any units. method "sample" draws n_samples
+    sequences at this temperature, "beam" searches with a beam of n_samples, "greedy" writes one.
+    Sequences that are no system of this dimension are dropped, and so are repetitions. `refine`
+    fits the constants of the best three by least squares. The same seed gives the same result.
+
+    As in the official package, time is scaled to [1, 10] and every coordinate by its first value.
+    Unlike there, points are not permuted, constants are not rounded, and one sequence that does not
+    end does not spoil the others.
+
+    Raises ValueError, in one line, for data with NaN or infinities, times that do not rise, fewer
+    than 4 points, more dimensions than the model reads, a trajectory that is constant or spans too
+    many orders of magnitude, n_samples below 1, a temperature that is not positive, or an unknown
+    method.
+    """
+    times, trajectory = np.asarray(times, dtype=float), np.asarray(trajectory, dtype=float)
+    vocabulary, dimension = model.config.vocabulary, trajectory.shape[-1]
+    check_data(times, trajectory, vocabulary.max_dimension)
+    check_sampling(n_samples, temperature)
+    if method not in METHODS:
+        raise ValueError(f"method = {method!r}: must be one of {', '.join(METHODS)}")
+    scale = Scale.of(times, trajectory)
+    points = torch.from_numpy(vocabulary.encode_points(*scale.apply(times, trajectory)))
+    written = write(model, points, n_samples, temperature, method, seed)
+    systems = distinct(vocabulary, written, dimension, scale)
+    candidates = rank(systems, times, trajectory) if systems else []
+    return Fit(refined(candidates, times, trajectory) if refine else candidates)
+
+
+def check_data(times: NDArray, trajectory: NDArray, max_dimension: int) -> None:
+    """One line about the first thing that is wrong with the data."""
+    if times.ndim != 1 or trajectory.ndim != 2 or len(times) != len(trajectory):
+        shapes = f"times {times.shape} and trajectory {trajectory.shape}"
+        raise ValueError(f"{shapes}: must be (n,) and (n, dimension)")
+    if len(times) < FEWEST_POINTS:
+        raise ValueError(f"times has {len(times)} points: must be at least {FEWEST_POINTS}")
+    if not 1 <= trajectory.shape[1] <= max_dimension:
+        allowed = f"the model reads 1 to {max_dimension}"
+        raise ValueError(f"trajectory has {trajectory.shape[1]} dimensions: {allowed}")
+    for name, values in (("times", times), ("trajectory", trajectory)):
+        if not np.isfinite(values).all():
+            first = values[~np.isfinite(values)][0]
+            raise ValueError(f"{name} has {first}: every value must be finite")
+    if (np.diff(times) <= 0).any():
+        i = int(np.argmax(np.diff(times) <= 0))
+        raise ValueError(f"times has {times[i + 1]:g} after {times[i]:g}: must rise strictly")
+    if (trajectory == trajectory[0]).all():
+        raise ValueError(f"trajectory is {trajectory[0]} throughout: must not be constant")
+
+
+def write(
+    model: ODEFormer,
+    points: torch.Tensor,
+    n_samples: int,
+    temperature: float,
+    method: str,
+    seed: int,
+) -> list[Decoded]:
+    """What the model writes about one input, points (n, words); unfinished sequences left out."""
+    device = model.decoder.proj.bias.device
+    inputs = points[None].to(device), torch.tensor([len(points)], device=device)
+    if method == "beam":
+        [written] = beam(model, *inputs, n_samples, max_tokens=MAX_TOKENS)
+    elif method == "greedy":
+        [written] = generate(model, *inputs, 1, likeliest, MAX_TOKENS)
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        [written] = sample(model, *inputs, n_samples, temperature, generator, MAX_TOKENS)
+    return [decoded for decoded in written if len(decoded.tokens) < MAX_TOKENS]
+
+
+def distinct(
+    vocabulary: Vocabulary, written: Iterable[Decoded], dimension: int, scale: Scale
+) -> list[tuple[System, float]]:
+    """(system in original units, log-probability) of every readable sequence, each system once."""
+    found: dict[str, tuple[System, float]] = {}
+    for decoded in sorted(written, key=lambda decoded: -decoded.log_probability):
+        try:
+            system = scale.undo(read(vocabulary, decoded.tokens, dimension))
+            check_numbers(system)
+        except UNREADABLE:
+            continue
+        found.setdefault(str(system), (system, decoded.log_probability))
+    return list(found.values())
+
+
+def read(vocabulary: Vocabulary, tokens: list[int], dimension: int) -> System:
+    """The system that tokens (without <EOS>) spell. Raises ValueError if it is not one of these."""
+    system = vocabulary.decode_system([vocabulary.eos, *tokens, vocabulary.eos])
+    variables = {word for e in system for word in e if isinstance(word, str) and word[:2] == "x_"}
+    if len(system) != dimension or variables - {f"x_{i}" for i in range(dimension)}:
+        raise ValueError(f"system = {system}: must have {dimension} equations and variables")
+    return system
+
+
+def check_numbers(system: System) -> None:
+    """Raises for constants that are not finite, too large integers, and what cannot be computed."""
+    if not np.isfinite(constants_of(system)).all():
+        raise ValueError(f"system = {system}: constants must be finite")
+    if any(isinstance(word, int) and abs(word) > LARGEST_POWER for e in system for word in e):
+        raise ValueError(f"system = {system}: integers must be at most {LARGEST_POWER} in size")
+    with np.errstate(all="ignore"):
+        vector_field(system)(np.ones(len(system)), np.array(constants_of(system)))
+
+
+def refined(candidates: list[Candidate], times: NDArray, trajectory: NDArray) -> list[Candidate]:
+    """Candidates with the constants of the best few refined, in their new order."""
+    best = [refine(candidate, times, trajectory) for candidate in candidates[:REFINED]]
+    return sorted([*best, *candidates[REFINED:]], key=order)

@@ -19,7 +19,9 @@ MAY_IMPORT = {
     "rules": set(),
     "claims": {"rules"},
     "parameters": set(),
-    "experiments": {"attention", "exactness", "models", "oscillator", "training", "uniform_motion"},
+    "experiments": {
+        *("attention", "exactness", "models", "oscillator", "solver", "training", "uniform_motion"),
+    },
     "artifacts": {"experiments", "training"},
     "shipping": {"artifacts", "training"},
     "notebooks": {"artifacts", "parameters"},
@@ -27,6 +29,9 @@ MAY_IMPORT = {
     "uniform_motion": {"attention"},
     "exactness": {"models", "record", "training", "uniform_motion"},
     "taylor": set(),
+    "variable_omega": {"models", "oscillator", "probes", "record", "rollout"},
+    "solver": {"models"},
+    "probes": set(),
     "__init__": set(),
     "__main__": {"claims", "notebooks", "odeformer", "shipping"},
 }

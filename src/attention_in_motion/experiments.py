@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from attention_in_motion import oscillator
 from attention_in_motion.attention import Linear
 from attention_in_motion.exactness import Cells
-from attention_in_motion.models import NLA
-from attention_in_motion.training import Batches, initialisers
+from attention_in_motion.models import NLA, LinearPredictor
+from attention_in_motion.solver import Solver, polish
+from attention_in_motion.training import Batches, initialisers, seeded
 from attention_in_motion.uniform_motion import MotionAttention, next_position, normalised_mse
 
 RECIPE = 1
+REFINEMENT = 1 << 20  # random streams of a seed that no stretch of training reaches
 
 STARTS = ("normal", "box")
 LOSSES = ("all", "last")
@@ -115,9 +117,59 @@ def between(low: float, high: float, shape: tuple[int, ...], rng: torch.Generato
     return low + (high - low) * torch.rand(shape, generator=rng)
 
 
+@dataclass(frozen=True)
+class LinearRun(OscillatorRun):
+    """Eq. 2 of post 2, X_{T+1} = Σ β_t X_t + c, descended by the recipe of the other models."""
+
+    def model(self) -> LinearPredictor:
+        """The untrained ensemble."""
+        return LinearPredictor(initialisers(self.seeds), self.context)
+
+
+@dataclass(frozen=True)
+class SolverRun(OscillatorRun):
+    """A `Solver` trained on windows that begin up to `later` [time] after their start.
+
+    So that a rollout's windows, at every phase, are like those of training. After the descent,
+    `iterations` Levenberg–Marquardt steps in float64 on `points` trajectories, drawn anew every
+    fifth step.
+    """
+
+    normalised: bool = True
+    later: float = 5.0
+    iterations: int = 0
+    points: int = 2048
+
+    def model(self) -> Solver:
+        """The untrained ensemble."""
+        return Solver(super().model(), normalised=self.normalised)
+
+    def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
+        """n batches of exact trajectories of context + 1 states: (n, batch, context + 1, 2)."""
+        shape = (n, self.batch)
+        state0 = oscillator.sample_box(shape, 0.0, 1.0, rng)
+        omega0 = between(self.omega0_min, self.omega0_max, shape, rng).expand(shape)
+        gamma = between(self.gamma_min, self.gamma_max, shape, rng)
+        delay = self.later * torch.rand(shape, generator=rng)
+        flow = oscillator.propagator(omega0, gamma, delay)  # (n, batch, 2, 2)
+        begun = (flow * state0[..., None, :]).sum(-1)
+        times = oscillator.uniform_times(self.context + 1, self.dt)
+        return (oscillator.trajectory(begun, omega0, gamma, times),)
+
+    def refine(self, model: Solver) -> None:
+        """Levenberg–Marquardt in float64, seed by seed; the result is rounded to float32."""
+        for index, seed in enumerate(self.seeds):
+            polish(model, index, self.double_batches(seed), self.iterations)
+
+    def double_batches(self, seed: int) -> Callable[[int], Tensor]:
+        """batches(k): `points` trajectories of float64 states for the k-th stretch."""
+        wide = replace(self, seeds=(seed,), batch=self.points)
+        return lambda k: wide.draw(seeded(seed, REFINEMENT + k), 1)[0][0].double()
+
+
 # Post 2 at variable ω0: what every rung shares, and its ladder by the post's names (d_model/d_head;
-# "open" has no causal mask). The post jumps from 8LA 16/8 to 4LA 32/16 open; the two masked rungs of
-# that width are ours.
+# "open" has no causal mask). The post jumps from 8LA 16/8 to 4LA 32/16 open; the two masked rungs
+# of that width are ours.
 VARIABLE_OMEGA = {"omega0_min": 1.0, "omega0_max": 4.0, "context": 40, "start": "box"}
 VARIABLE_OMEGA |= {"steps": 5000, "seeds": tuple(range(6))}
 WIDE = {"d_model": 32, "d_head": 16}
@@ -136,6 +188,19 @@ FACTORS = {"causal": (True, False), "loss_on": ("all", "last"), "positions": (Fa
 FACTORIAL = [
     dict(zip(FACTORS, levels, strict=True)) for levels in itertools.product(*FACTORS.values())
 ]
+
+
+# Ways to solve variable ω with at most 16 000 parameters, from the plainest to the best.
+SOLVING = {"loss_on": "last", "causal": False, "positions": True, "schedule": "one_cycle"}
+SOLVING |= {"lr": 3e-3}
+LARGE = {"n_layers": 3, "d_model": 24, "d_head": 24, "d_mlp": 48}
+SMALL = {"n_layers": 2, "d_model": 12, "d_head": 12, "d_mlp": 24}
+SOLVERS = {
+    "plain": {"normalised": False, "later": 0.0, **LARGE},
+    "normalised": LARGE,
+    "small": SMALL,
+    "small, polished": SMALL,
+}
 
 
 @dataclass(frozen=True)

@@ -109,13 +109,16 @@ def one_step_map(model: NLA) -> tuple[Tensor, Tensor]:
 
 
 class LinearPredictor(nn.Module):
-    """X_{T+1} = Σ_t β_t X_t + c (post 2, Eq. 2): (seed, batch, time, 2) → (seed, batch, 1, 2)."""
+    """X_{T+1} = Σ_t β_t X_t + c (post 2, Eq. 2): (seed, batch, time, 2) → (seed, batch, 1, 2).
+
+    It answers for the last position alone, whether `last` is asked for or not.
+    """
 
     def __init__(self, rngs: list[torch.Generator], context: int) -> None:
         super().__init__()
         self.beta = Linear(2 * context, 2, True, rngs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, last: bool = True) -> Tensor:
         return self.beta(x.flatten(-2)).unsqueeze(-2)
 
 

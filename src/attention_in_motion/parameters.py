@@ -87,6 +87,39 @@ class LinearCollapse(Oscillation):
         return self
 
 
+class VariableOmega(Chapter):
+    """Chapter 3."""
+
+    omega0_min: Positive
+    omega0_max: Positive
+    gamma: NonNegative
+    dt: Positive
+    context: Annotated[int, Field(ge=5, le=400)]
+    steps: Count
+    batch: Count
+    lr: LearningRate
+    n_seeds: Seeds
+    rollout_steps: AtLeastTen
+    n_test: Annotated[int, Field(ge=16)]
+    examined: Literal[
+        *("OLA 2/2", "OLA 8/4", "8LA 16/8", "4LA 32/16", "8LA 32/16"),
+        *("4LA 32/16 open", "8LA 32/16 open"),
+    ]
+    solver_seeds: Seeds
+    solver_steps: Count
+    polishing: Annotated[int, Field(ge=0)]
+    retrain: bool
+    device: Literal["cpu", "cuda"]
+
+    @model_validator(mode="after")
+    def a_range_of_underdamped(self) -> VariableOmega:
+        low, high = self.omega0_min, self.omega0_max
+        require(low < high, "omega0_max", high, f"> omega0_min = {low:g}")
+        require(self.gamma < low, "gamma", self.gamma, f"< omega0_min = {low:g}")
+        require(self.dt < 3.14 / high, "dt", self.dt, f"< 3.14 / omega0_max = {3.14 / high:.3g}")
+        return self
+
+
 class UniformMotion(Chapter):
     """Chapter 4."""
 
@@ -116,6 +149,7 @@ class UniformMotion(Chapter):
 CHAPTERS: dict[str, type[Chapter]] = {
     "01_fixed_omega": FixedOmega,
     "02_linear_collapse": LinearCollapse,
+    "03_variable_omega": VariableOmega,
     "04_uniform_motion": UniformMotion,
 }
 

@@ -142,6 +142,94 @@ def shrinking_attention(steps: Tensor, histories: dict[str, Tensor]) -> Figure:
     return figure
 
 
+# Chapter 3
+
+
+def rungs(times: Tensor, true: Tensor, predicted: dict[str, Tensor], columns: int = 4) -> Figure:
+    """One panel per model: x(t) of one trajectory (T,), exact and by every seed (seed, T)."""
+    rows = -(-len(predicted) // columns)
+    with plt.rc_context(STYLE):
+        size = {"figsize": (2.9 * columns, 2.1 * rows)}
+        figure, grid = plt.subplots(rows, columns, sharex=True, sharey=True, **size)
+    plt.close(figure)
+    for ax in grid.flat[len(predicted) :]:
+        ax.set_axis_off()
+    for ax, (name, runs) in zip(grid.flat, predicted.items(), strict=False):
+        ax.plot(times, true, color=COLOURS["truth"], linewidth=2)
+        ax.plot(times, runs.T, color=COLOURS["model"], linewidth=0.8, alpha=0.8)
+        ax.set(title=name, ylim=(-1.6, 1.6), xlabel="t")
+    return figure
+
+
+def error_curves(
+    x: Tensor, curves: dict[str, Tensor], xlabel: str, ylabel: str, limit: float | None = None
+) -> Figure:
+    """Bands over seeds of several models (seed, n) against x, on a logarithmic axis."""
+    figure, (axes,) = panels(1, width=7, height=3.4)
+    colours = ("control", "rival", "second", "third", "linear", "highlight", "model", "truth")
+    for colour, (name, runs) in zip(colours, curves.items(), strict=False):
+        band(axes, x, runs, colour, name)
+    if limit is not None:
+        axes.axhline(limit, color=COLOURS["control"], linestyle=":")
+    axes.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def strips(rows: dict[str, Tensor], xlabel: str, scale: str = "linear") -> Figure:
+    """One horizontal strip of seeds per row."""
+    figure, (axes,) = panels(1, width=6.5, height=0.42 * len(rows) + 0.9)
+    for row, (_, values) in enumerate(rows.items()):
+        strip(axes, row, values, "model")
+    axes.set(xscale=scale, yticks=range(len(rows)), yticklabels=list(rows), xlabel=xlabel)
+    axes.invert_yaxis()
+    return figure
+
+
+def linear_question(
+    contexts: Tensor, solved: Tensor, descended: Tensor, sizes: Tensor, residue: Tensor
+) -> Figure:
+    """Left: error against T, solved (n,) and descended (seed, n). Right: what is left along each
+    singular direction of the windows, beside the singular value."""
+    figure, (left, right) = panels(2, width=4.6)
+    left.plot(contexts, solved, "D-", color=COLOURS["linear"], label="least squares", markersize=4)
+    band(left, contexts, descended, "rival", "AdamW")
+    left.set(xscale="log", yscale="log", xlabel="T", ylabel="one-step MSE", xticks=contexts)
+    left.set_xticklabels([str(int(t)) for t in contexts])
+    left.minorticks_off()
+    left.legend()
+    order = range(1, len(sizes) + 1)
+    right.plot(order, sizes / sizes[0], ".", color=COLOURS["truth"], label="singular value / first")
+    right.plot(order, residue, ".", color=COLOURS["rival"], label="error left by AdamW (rms)")
+    right.set(yscale="log", xlabel="singular direction", ylim=(1e-20, None))
+    right.legend(fontsize=8)
+    return figure
+
+
+def poles(found: Tensor, arc: Tensor) -> Figure:
+    """Closed-loop poles in the complex plane, with the true ones over the range of ω0 as an arc."""
+    figure, (axes,) = panels(1, width=4, height=3.8)
+    angle = torch.linspace(0, 2 * torch.pi, 200)
+    axes.plot(angle.cos(), angle.sin(), color=COLOURS["control"], linewidth=0.8)
+    for sign in (1, -1):
+        axes.plot(arc.real, sign * arc.imag, color=COLOURS["truth"], linewidth=3)
+    axes.plot(found.real, found.imag, ".", color=COLOURS["linear"], markersize=5)
+    axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
+    return figure
+
+
+def frontier(rows: dict[str, tuple[int, Tensor, str]], target: float) -> Figure:
+    """One-step MSE of every seed against the number of parameters, one colour per way."""
+    figure, (axes,) = panels(1, width=6.5, height=3.6)
+    for name, (size, values, colour) in rows.items():
+        label = {"color": COLOURS[colour], "label": name}
+        axes.plot([size] * len(values), values, "o", alpha=0.7, markersize=5, **label)
+    axes.axhline(target, color=COLOURS["control"], linestyle="--")
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="one-step MSE")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 # Chapter 4
 
 

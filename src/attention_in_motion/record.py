@@ -7,6 +7,11 @@ from typing import Any
 from torch import Tensor, nn
 
 
+def places(model: nn.Module) -> list[str]:
+    """The names under which `record` returns activations, in the order of the modules."""
+    return [name for name, m in model.named_modules() if isinstance(m, nn.Identity)]
+
+
 def record(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
     """Run `model(*args)` and return {name: activation} for every nn.Identity in it.
 
@@ -18,8 +23,8 @@ def record(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
     def keep(name: str):
         return lambda module, inputs, output: seen.__setitem__(name, output)
 
-    points = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Identity)]
-    hooks = [module.register_forward_hook(keep(name)) for name, module in points]
+    modules = dict(model.named_modules())
+    hooks = [modules[name].register_forward_hook(keep(name)) for name in places(model)]
     try:
         model(*args, **kwargs)
     finally:

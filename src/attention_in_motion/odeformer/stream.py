@@ -53,9 +53,9 @@ class StreamConfig:
     even times; then a share `subsampled` of them loses a fraction U[0, subsampling] of its points
     and a share `noisy` gets noise of γ ~ U[0, noise] (or, if `published_corruption`, all get the
     published accident); then, if `scaled`, they are put into the scaled convention together with
-    their target. With `lesson_chunks` > 0 training begins with a curriculum: that many chunks of the
-    first family alone, as many of the first two, and so on, before everything comes at once. Raises
-    ValueError, in one line, for a value out of range.
+    their target. With `lesson_chunks` > 0 training begins with a curriculum: that many chunks of
+    the first family alone, as many of the first two, and so on, before everything comes at once.
+    Raises ValueError, in one line, for a value out of range.
     """
 
     max_dimension: int = 2

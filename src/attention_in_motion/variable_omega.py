@@ -1,0 +1,319 @@
+"""What chapter 3 measures on models that must find ω0 in their window (post 2, variable ω)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from attention_in_motion import oscillator
+from attention_in_motion.models import apply_linear_predictor, solve_linear_predictor
+from attention_in_motion.probes import follow_score, moved, ridge
+from attention_in_motion.record import record
+from attention_in_motion.rollout import last_position, rollout
+
+Predictor = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Held-out trajectories: states (n, length, 2) with ω0 and γ (n,) each."""
+
+    __test__ = False  # no test for pytest to collect
+
+    states: Tensor
+    omega0: Tensor
+    gamma: Tensor
+    context: int
+    dt: float
+
+    @property
+    def windows(self) -> Tensor:
+        """The first T states, (n, T, 2)."""
+        return self.states[:, : self.context]
+
+    @property
+    def future(self) -> Tensor:
+        """What follows the window, (n, length − T, 2)."""
+        return self.states[:, self.context :]
+
+    @property
+    def next(self) -> Tensor:
+        """The state after the window, (n, 2)."""
+        return self.states[:, self.context]
+
+    def to(self, dtype: torch.dtype) -> TestSet:
+        """The same trajectories in another precision."""
+        tensors = {name: getattr(self, name).to(dtype) for name in ("states", "omega0", "gamma")}
+        return replace(self, **tensors)
+
+    def newest(self, context: int) -> TestSet:
+        """The same future after a shorter window."""
+        return replace(self, states=self.states[:, self.context - context :], context=context)
+
+
+def evenly(low: float, high: float, n: int) -> Tensor:
+    """n frequencies spread evenly over [low, high], at the middles of n equal parts: (n,)."""
+    return low + (high - low) * (torch.arange(n, dtype=torch.float64) + 0.5) / n
+
+
+def held_out(
+    omega0: Tensor,
+    *,
+    gamma: tuple[float, float],
+    dt: float,
+    context: int,
+    steps: int = 1,
+    dtype: torch.dtype = torch.float32,
+    seed: int = 2024,
+) -> TestSet:
+    """One trajectory of context + steps states per entry of ω0 (n,): γ uniform, starts U[0, 1]²."""
+    n, rng = len(omega0), torch.Generator().manual_seed(seed)
+    state0 = oscillator.sample_box((n,), 0.0, 1.0, rng).double()
+    damping = gamma[0] + (gamma[1] - gamma[0]) * torch.rand(n, generator=rng).double()
+    times = oscillator.uniform_times(context + steps, dt, torch.float64)
+    states = oscillator.trajectory(state0, omega0.double(), damping, times)
+    return TestSet(states.to(dtype), omega0.to(dtype), damping.to(dtype), context, dt)
+
+
+# How good a predictor is. A predictor maps windows (seed, n, T, 2) to next states (seed, n, 2).
+
+
+def for_every_seed(model: nn.Module, windows: Tensor) -> Tensor:
+    """Windows (n, T, 2) shown to every seed of the ensemble: (seed, n, T, 2)."""
+    return windows.expand(len(next(model.parameters())), *windows.shape[-3:])
+
+
+def predictor(model: nn.Module) -> Predictor:
+    """The model's next state after the window; windows given once are shown to all its seeds."""
+    predict = last_position(model)
+    return lambda windows: predict(for_every_seed(model, windows))
+
+
+@torch.no_grad()
+def one_step_mse(predict: Predictor, test: TestSet) -> Tensor:
+    """Mean squared error of the next state over trajectories and components: (seed,)."""
+    predicted = predict(test.windows[None])
+    return (predicted - test.next).double().square().mean(dim=(1, 2))
+
+
+@torch.no_grad()
+def rollout_error(predict: Predictor, test: TestSet) -> tuple[Tensor, Tensor]:
+    """e_n and phase lead [rad] of a rollout over the test set's future: (seed, n, steps) each."""
+    windows = test.windows.expand(len(predict(test.windows[None, :1])), -1, -1, -1)
+    predicted = rollout(predict, windows, test.future.shape[1])  # (seed, n, steps, 2)
+    omega0, gamma = test.omega0[:, None], test.gamma[:, None]
+    error, _, phase = oscillator.phase_space_error(predicted, test.future, omega0, gamma)
+    return error.nan_to_num(math.inf), phase
+
+
+def horizon(error: Tensor, limit: float = 0.1) -> Tensor:
+    """Rollout steps until e_n first exceeds `limit` (all steps if never): (..., steps) → (...)."""
+    beyond = error > limit
+    return torch.where(beyond.any(-1), beyond.float().argmax(-1) + 1, error.shape[-1])
+
+
+def solved_linear(train: TestSet, rcond: float) -> tuple[Tensor, int]:
+    """Eq. 2 by least squares on `train`: its β (2T + 1, 2) and the rank kept."""
+    return solve_linear_predictor(train.windows, train.next, rcond)
+
+
+def linear(beta: Tensor) -> Predictor:
+    """The predictor that β is."""
+    return lambda windows: apply_linear_predictor(beta, windows)
+
+
+def closed_loop_poles(beta: Tensor) -> Tensor:
+    """Eigenvalues (2T,), complex, of the rollout that β (2T + 1, 2) drives through its window.
+
+    The exact rule at frequency ω has the pair e^(−γΔt ± iωΔt); every |eigenvalue| > 1 makes the
+    rollout diverge.
+    """
+    size = len(beta) - 1
+    shift = torch.zeros(size, size, dtype=beta.dtype)
+    shift[:-2, 2:] = torch.eye(size - 2, dtype=beta.dtype)  # the window moves up by one state
+    shift[-2:] = beta[:-1].T
+    return torch.linalg.eigvals(shift)
+
+
+@torch.no_grad()
+def superposition_defect(predict: Predictor, x: Tensor, y: Tensor) -> Tensor:
+    """|f((X + Y)/2) − (f(X) + f(Y))/2|, root mean square over windows (n, T, 2): (seed,).
+
+    Zero for every affine map. For windows of one ω0 it is zero for the true map too, so it measures
+    an error; for windows of two it tells a linear rule from one that finds ω0.
+    """
+    middle = (predict(x[None]) + predict(y[None])) / 2
+    return (predict((x + y)[None] / 2) - middle).square().sum(-1).mean(-1).sqrt()
+
+
+# The causal mask: what leaks through an open one.
+
+
+@torch.no_grad()
+def leak(model: nn.Module, test: TestSet, positions: list[int]) -> tuple[Tensor, Tensor]:
+    """MSE at `positions` with the true future in the window, and with another trajectory's.
+
+    Position t predicts state t + 1; its future, states t + 1 … T − 1, is exchanged with that of the
+    next trajectory in the set. (seed, positions) each.
+    """
+    x = for_every_seed(model, test.windows)
+    swapped, target = x.roll(1, 1), test.states[:, 1 : test.context + 1]
+    kept = (model(x) - target)[:, :, positions].square().mean(dim=(1, 3))
+    exchanged = []
+    for t in positions:
+        blind = model(torch.cat([x[:, :, : t + 1], swapped[:, :, t + 1 :]], dim=2))
+        exchanged.append((blind - target)[:, :, t].square().mean(dim=(1, 2)))
+    return kept, torch.stack(exchanged, dim=1)
+
+
+@torch.no_grad()
+def mass_on_next(model: nn.Module, test: TestSet) -> Tensor:
+    """Attention weight from t to t + 1, the highest of the layers: (seed,), mean over t < T."""
+    seen = record(model, for_every_seed(model, test.windows))
+    maps = [weights for name, weights in seen.items() if name.endswith("attention.weights")]
+    return torch.stack([weights.diagonal(1, -2, -1).mean(dim=(1, 2, 3)) for weights in maps]).amax(
+        dim=0
+    )
+
+
+# Which ω0 a model believes in, and where it may have it from. Windows (n, T, 2) → ω̂ (n,).
+
+
+def believed_omega0(last: Tensor, predicted: Tensor, gamma: Tensor, dt: float) -> Tensor:
+    """argmin_ω |K(ω, γ, Δt) last − predicted|: (..., 2), (..., 2), (...) → (...).
+
+    A grid over [0.05, 8], zoomed in three times; the oscillator whose step the model takes.
+    """
+    low, high = torch.full_like(last[..., 0], 0.05), torch.full_like(last[..., 0], 8.0)
+    fractions = torch.linspace(0, 1, 81, dtype=last.dtype)
+    for _ in range(4):
+        omega0 = low[..., None] + (high - low)[..., None] * fractions  # (..., 81)
+        flow = oscillator.propagator(omega0, gamma[..., None], dt)  # (..., 81, 2, 2)
+        miss = (flow * last[..., None, None, :]).sum(-1) - predicted[..., None, :]
+        best = omega0.gather(-1, miss.square().sum(-1).argmin(-1, keepdim=True))[..., 0]
+        width = (high - low) / 80
+        low, high = (best - width).clamp(min=1e-3), best + width
+    return best
+
+
+def moment_ratio(windows: Tensor) -> Tensor:
+    """√(⟨p²⟩ / ⟨x²⟩): needs no order, exact only over whole periods without damping."""
+    x2, p2 = windows.square().mean(dim=-2).unbind(-1)
+    return (p2 / x2).sqrt()
+
+
+def slope(windows: Tensor) -> Tensor:
+    """√(−slope of p² on x²): needs no order, exact without damping (p² = 2E − ω0² x²)."""
+    x2, p2 = windows.square().unbind(-1)
+    x2, p2 = x2 - x2.mean(-1, keepdim=True), p2 - p2.mean(-1, keepdim=True)
+    return (-(x2 * p2).sum(-1) / x2.square().sum(-1)).clamp(min=0).sqrt()
+
+
+def neighbour(windows: Tensor, gamma: Tensor, dt: float) -> Tensor:
+    """The ω0 that best carries the nearest other state to the last one, or back.
+
+    Needs no order: along the orbit, the nearest of the other states is mostly the one a step
+    before.
+    """
+    last, others = windows[:, -1], windows[:, :-1]
+    nearest = (others - last[:, None]).square().sum(-1).argmin(-1)  # (n,)
+    near = others[torch.arange(len(others)), nearest]
+    return believed_omega0(near, last, gamma, dt)
+
+
+def least_squares(windows: Tensor, dt: float) -> Tensor:
+    """ω0 of the in-context least-squares K̂; exact, but needs the order of the states."""
+    now, after = windows[..., :-1, :], windows[..., 1:, :]
+    k_hat = torch.linalg.lstsq(now, after).solution.mT
+    return oscillator.identify(k_hat, dt)[0]
+
+
+def partial_r2(outcome: Tensor, explaining: Tensor, given: Tensor) -> float:
+    """Share of the outcome's variance left by a cubic in `given` that `explaining` accounts for.
+
+    (n,) each; both regressions are fitted on the even entries and scored on the odd ones.
+    """
+    base = torch.stack([given**k for k in range(4)], dim=1)  # (n, 4)
+    whole = torch.cat([base, explaining[:, None]], dim=1)
+    left = [held_out_residue(design, outcome) for design in (base, whole)]
+    return float(1 - left[1] / left[0])
+
+
+def held_out_residue(design: Tensor, outcome: Tensor) -> Tensor:
+    """Squared error on odd rows of the least squares fitted on even rows."""
+    weights = torch.linalg.lstsq(design[::2], outcome[::2, None]).solution
+    return (design[1::2] @ weights - outcome[1::2, None]).square().sum()
+
+
+def with_other_moments(windows: Tensor) -> Tensor:
+    """The same orbit seen elsewhere: of the first T − 1 states the half richest in p², twice.
+
+    Every state stays on its orbit, the slope of p² on x² too up to damping, but ⟨p²⟩ / ⟨x²⟩ rises.
+    The last state is kept. (n, T, 2) → (n, T, 2).
+    """
+    cloud, last = windows[:, :-1], windows[:, -1:]
+    x2, p2 = cloud.square().unbind(-1)
+    share = p2 / (p2 + x2 * p2.mean(-1, keepdim=True) / x2.mean(-1, keepdim=True))
+    order = share.argsort(dim=-1, descending=True)  # (n, T − 1)
+    half = order[:, : (cloud.shape[1] + 1) // 2]
+    chosen = torch.cat([half, half], dim=1)[:, : cloud.shape[1]]
+    return torch.cat([cloud.gather(1, chosen[..., None].expand(-1, -1, 2)), last], dim=1)
+
+
+# Moving the frequency inside a model.
+
+
+def ending_in(last: Tensor, omega0: Tensor, like: TestSet) -> TestSet:
+    """Windows, and one state more, that pass through `last` (n, 2) at the end of the window.
+
+    ω0 (n,); damping, time step and length as in `like`.
+    """
+    times = like.dt * torch.arange(1 - like.context, 2, dtype=last.dtype)
+    states = oscillator.trajectory(last, omega0, like.gamma, times)
+    return replace(like, states=states, omega0=omega0)
+
+
+def frequency_features(test: TestSet, size: Tensor) -> Tensor:
+    """What a code of the frequency may be linear in: K's entries, X_T / size, and their products.
+
+    size (n, 1) → (n, 14).
+    """
+    k = oscillator.propagator(test.omega0, test.gamma, test.dt).flatten(1)  # (n, 4)
+    x = test.windows[:, -1] / size  # (n, 2)
+    return torch.cat([k, x, (k[:, :, None] * x[:, None]).flatten(1)], dim=1)
+
+
+def size_of(windows: Tensor) -> Tensor:
+    """Root mean square over states and components: (n, T, 2) → (n, 1)."""
+    return windows.square().mean(dim=(1, 2))[:, None].sqrt()
+
+
+@torch.no_grad()
+def follow_scores(
+    model: nn.Module, place: str, start: TestSet, goal: TestSet, fitted: TestSet
+) -> tuple[Tensor, Tensor]:
+    """How far the answer follows when the stream at `place` is moved from one ω0 to another.
+
+    `start` and `goal` end in the same states. The move is what a ridge regression of the stream on
+    `frequency_features`, fitted on the windows of `fitted`, says changes between them. Returns the
+    scores 1 − |Y − K_b X_T| / |K_a X_T − K_b X_T| (seed, n) of that move, and of one equally long
+    in a random direction.
+    """
+    size = size_of(start.windows)
+    ends = [frequency_features(test, size) for test in (start, goal)]
+    explaining = frequency_features(fitted, size_of(fitted.windows))
+    streams = record(model, for_every_seed(model, fitted.windows))[place]  # (seed, n, T', d)
+    maps = [ridge(explaining, stream.flatten(1), alpha=1e-9) for stream in streams]
+    move = torch.stack([m(ends[1]) - m(ends[0]) for m in maps])  # (seed, n, T' d)
+    stray = torch.randn(move.shape, generator=torch.Generator().manual_seed(0), dtype=move.dtype)
+    stray = stray * move.norm(dim=-1, keepdim=True) / stray.norm(dim=-1, keepdim=True)
+    scores = []
+    for shift in (move, stray):
+        with moved(model, place, lambda h, shift=shift: h + shift.unflatten(2, h.shape[2:])):
+            answer = predictor(model)(start.windows[None])
+        scores.append(follow_score(answer, start.next, goal.next))
+    return scores[0], scores[1]

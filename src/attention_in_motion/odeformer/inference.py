@@ -116,17 +116,20 @@ def predict(system: System, start: ArrayLike, times: ArrayLike) -> NDArray:
 def trajectories(systems: Sequence[System], start: ArrayLike, times: ArrayLike) -> NDArray:
     """`predict` for many systems: (n_systems, n, dimension).
 
-    Systems that differ by their constants alone are integrated together, one column each.
+    One start (dimension,) for all, or (n_systems, dimension). Systems that differ by their
+    constants alone are integrated together, one column each.
     """
     start, times = np.asarray(start, dtype=float), np.asarray(times, dtype=float)
-    values = np.full((len(systems), len(times), len(start)), np.nan)
+    start = np.broadcast_to(start, (len(systems), start.shape[-1]))  # (n_systems, dimension)
+    values = np.full((len(systems), len(times), start.shape[1]), np.nan)
     groups: dict[str, list[int]] = {}
     for i, system in enumerate(systems):
         blank = with_constants(system, np.ones(len(constants_of(system))))
         groups.setdefault(str(blank), []).append(i)
     for members in groups.values():
         constants = np.array([constants_of(systems[i]) for i in members]).T  # (constants, columns)
-        values[members] = columns(vector_field(systems[members[0]]), constants, start, times)
+        field = vector_field(systems[members[0]])
+        values[members] = columns(field, constants, start[members].T, times)
     return values
 
 
@@ -140,24 +143,28 @@ def columns(
 ) -> NDArray:
     """Trajectories for constants (n_constants, columns): (columns, n, dimension).
 
-    Integrated on the clock of the scaled convention with every coordinate in units of its start,
-    so that the integrator's own scales fit data in any units.
+    start (dimension,), or (dimension, columns). Integrated on the clock of the scaled convention
+    with every coordinate in units of its start, so that the integrator's own scales fit data in any
+    units.
     """
-    units = np.where(start == 0, 1.0, np.abs(start))  # (dimension,)
+    n, n_columns = constants.shape
+    start = np.broadcast_to(start.reshape(len(start), -1), (len(start), n_columns))
+    units = np.where(start == 0, 1.0, np.abs(start))  # (dimension, columns)
     rate = (T_LAST - T_FIRST) / (times[-1] - times[0])
 
-    def scaled(x: NDArray, constants: NDArray) -> NDArray:
-        unit = units.reshape(-1, *[1] * (x.ndim - 1))  # (dimension, 1, …)
+    def scaled(x: NDArray, numbers: NDArray) -> NDArray:
+        constants, unit = numbers[:n], numbers[n:]  # (n_constants, columns), (dimension, columns)
+        unit = unit.reshape(len(unit), *[1] * (x.ndim - 2), -1)  # (dimension, …, columns)
         return field(unit * x, constants) / (unit * rate)
 
     values, _ = integrate(
-        *(scaled, np.tile((start / units)[:, None], constants.shape[1]), constants),
+        *(scaled, start / units, np.concatenate([constants, units])),
         T_FIRST + rate * (times - times[0]),
         bound=np.inf,
         tolerance=tolerance,
         max_steps=len(times) + extra_steps,
     )
-    return values.transpose(2, 0, 1) * units  # (columns, n, dimension)
+    return values.transpose(2, 0, 1) * units.T[:, None]  # (columns, n, dimension)
 
 
 def r2(truth: ArrayLike, prediction: ArrayLike) -> float:

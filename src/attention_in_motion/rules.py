@@ -34,6 +34,7 @@ ONE = "01_fixed_omega"
 TWO = "02_linear_collapse"
 THREE = "03_variable_omega"
 FOUR = "04_uniform_motion"
+FIVE_MODEL = "05_odeformer/model"
 
 RULES = {
     # Chapter 1 (post 1). e_n is the phase-space error after n steps: per seed the median over
@@ -411,5 +412,62 @@ RULES = {
         "(ours) W_q W_k < 0 in every solution",
         "share of successful seeds with W_q W_k < 0",
         low=0.95,
+    ),
+    # Chapter 5, first page (post 4): our ODEFormer. A trajectory is recognised when the best of ten
+    # samples reaches R² > 0.9 on it. One model, so the intervals are over systems, not over seeds.
+    "P4.0": Rule(
+        FIVE_MODEL,
+        "the model has 86 million parameters",
+        "parameters of the released sizes [millions]",
+        low=85.0,
+        high=87.0,
+    ),
+    "P4.8": Rule(
+        FIVE_MODEL,
+        "the model sometimes gets the dimension of the system wrong",
+        "share of held-out systems whose greedy answer has another dimension",
+        low=0.01,
+    ),
+    "P4.15": Rule(
+        FIVE_MODEL,
+        "finished beams go on with one default token",
+        "share of finished rows, over random weights, whose logits are the output bias alone",
+        low=1.0,
+    ),
+    "P4.20": Rule(
+        FIVE_MODEL,
+        "steep sigmoids derail the model",
+        "share recognised of sigmoids with steepness 3 and more",
+        high=0.5,
+    ),
+    "P4.20b": Rule(
+        FIVE_MODEL,
+        "... and gentle ones do not",
+        "share recognised of sigmoids with steepness 1 and less",
+        low=0.5,
+    ),
+    "P4.34": Rule(
+        FIVE_MODEL,
+        "(ours) our model recognises one-dimensional systems",
+        "share recognised of the one-dimensional families, without noise",
+        low=0.8,
+    ),
+    "P4.35": Rule(
+        FIVE_MODEL,
+        "(ours) ... and two-dimensional ones",
+        "share recognised of the two-dimensional families, without noise",
+        low=0.6,
+    ),
+    "P4.36": Rule(
+        FIVE_MODEL,
+        "(ours) it writes the right operators and signs",
+        "lower of the teacher-forced shares of right operators and right signs, held out",
+        low=0.9,
+    ),
+    "P4.37": Rule(
+        FIVE_MODEL,
+        "(ours) what it finds is the equation, not the curve",
+        "share recognised at a new start over the share at the given start, families",
+        low=0.9,
     ),
 }

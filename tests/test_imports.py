@@ -60,7 +60,8 @@ def test_arrows_point_down():
 def test_odeformer_needs_nothing_of_the_toy_models():
     for path in (SOURCE / "odeformer").glob("*.py"):
         ours = {name.split(".")[1] for name in imports(path) if name.startswith(f"{PACKAGE}.")}
-        assert ours <= {"odeformer", "training"}, f"{path.stem} imports {ours}"
+        allowed = {"odeformer", "training"} | ({"claims"} if path.stem == "evaluation" else set())
+        assert ours <= allowed, f"{path.stem} imports {ours - allowed}"
 
 
 def test_libraries_stay_where_they_belong():

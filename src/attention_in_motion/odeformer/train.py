@@ -221,22 +221,30 @@ def validation_batches(config: StreamConfig) -> Iterator[Batch]:
         yield {name: torch.from_numpy(ids).long() for name, ids in arrays.items()}
 
 
-@torch.no_grad()
 def evaluate(model: ODEFormer, stream: Iterable[Batch], device: torch.device) -> dict[str, float]:
     """Teacher-forced loss in nats per token, and the share of right tokens overall and by kind."""
+    nats, right, kind, _ = teacher_forced(model, stream, device)  # (tokens,) each
+    by_kind = {name: right[kind == i] for i, name in enumerate(KINDS) if (kind == i).any()}
+    accuracies = {"all": right, **by_kind}
+    return {"loss": float(nats.mean())} | {k: float(v.mean()) for k, v in accuracies.items()}
+
+
+@torch.no_grad()
+def teacher_forced(model: ODEFormer, stream: Iterable[Batch], device: torch.device) -> Tensor:
+    """Every target token: its nats, whether it is the likeliest, its kind (as an index in KINDS)
+    and the number of its sample in the stream: (4, tokens)."""
     kinds = torch.from_numpy(model.config.vocabulary.kinds)  # (n_words,)
-    rows = []
+    rows, n_samples = [], 0
     for batch in stream:
         batch = {name: part.to(device) for name, part in batch.items()}
         logits = model(**batch)[:, :-1]  # (batch, length − 1, n_words)
         real = within(batch["n_tokens"] - 1, logits.shape[1])  # (batch, length − 1)
         scores, target = logits[real].log_softmax(-1).cpu(), batch["tokens"][:, 1:][real].cpu()
         nats = -scores.gather(1, target[:, None])[:, 0]  # (tokens,)
-        rows.append(torch.stack([nats, scores.argmax(1) == target, kinds[target]]))
-    nats, right, kind = torch.cat(rows, dim=1)  # (tokens,) each
-    by_kind = {name: right[kind == i] for i, name in enumerate(KINDS) if (kind == i).any()}
-    accuracies = {"all": right, **by_kind}
-    return {"loss": float(nats.mean())} | {k: float(v.mean()) for k, v in accuracies.items()}
+        sample = real.nonzero()[:, 0].cpu() + n_samples  # (tokens,)
+        rows.append(torch.stack([nats, scores.argmax(1) == target, kinds[target], sample]))
+        n_samples += len(logits)
+    return torch.cat(rows, dim=1)  # (4, tokens)
 
 
 def save(model: ODEFormer, record: dict[str, Any], path: Path) -> None:

@@ -1,0 +1,392 @@
+"""How well a trained model recognises systems that it has never seen, beside a simple baseline:
+
+    python -m attention_in_motion.odeformer.evaluation WEIGHTS.safetensors --out FILE.json
+
+Each system is observed from one start, with and without noise. What is recognised is integrated
+from there and from another start of the same system, which shows whether the equation was found or
+only a curve. Source of the protocol: d'Ascoli et al., "ODEFormer" (2023), section 4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations_with_replacement, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from attention_in_motion.claims import wilson
+from attention_in_motion.odeformer.decode import Decoded, generate, likeliest, sample
+from attention_in_motion.odeformer.expressions import chain
+from attention_in_motion.odeformer.inference import (
+    MAX_TOKENS,
+    Candidate,
+    Scale,
+    distinct,
+    order,
+    r2,
+    trajectories,
+)
+from attention_in_motion.odeformer.model import ODEFormer
+from attention_in_motion.odeformer.stream import EVALUATION, StreamConfig, finish
+from attention_in_motion.odeformer.systems import (
+    FAMILIES,
+    PRIORS,
+    SMALLEST_START,
+    Group,
+    Sample,
+    corrupt,
+    family_group,
+    held_out,
+    random_group,
+    random_system,
+    solve,
+)
+from attention_in_motion.odeformer.tokens import KINDS, System
+from attention_in_motion.odeformer.train import load, teacher_forced, validation_batches
+from attention_in_motion.training import save_atomically
+
+NOISES = (0.0, 0.05)
+STARTS = ("given start", "new start")
+N_SAMPLES, TEMPERATURE = 10, 0.1
+GOOD = 0.9  # a trajectory with a larger R² counts as recognised
+COLUMNS, PER_SKELETON = 64, 2  # constant sets tried for a random skeleton, and kept of it
+NEW_STARTS = 16  # of which the first that can be integrated and moves is taken
+BATCH = 100  # inputs decoded at once
+
+Row = dict[str, Any]
+Written = list[tuple[System, float]]  # systems in original units with their log-probabilities
+
+
+class Case(NamedTuple):
+    """One system, its clean trajectory, and the one from another start, on the same times.
+
+    values and new_values (n_points, dimension); `groups` are those it is counted in.
+    """
+
+    groups: tuple[str, ...]
+    system: System
+    times: NDArray
+    values: NDArray
+    new_values: NDArray
+
+
+class Answer(NamedTuple):
+    """What one method says about one case: systems, best first or not, of the right dimension.
+
+    `wrong_dimension` is the share of what it wrote that had another number of equations.
+    """
+
+    systems: Written
+    wrong_dimension: float
+
+
+# ---------------------------------------------------------------------------------------------
+# Cases
+
+
+def draw_cases(config: StreamConfig, seed: int, n: int) -> list[Case]:
+    """n cases of each family and of each random prior in each dimension the config has.
+
+    Random skeletons are held out from training; families keep their skeleton, with constants and
+    starts of their own. All trajectories have the same number of points, in the middle of the
+    config's range, and would be fit for its stream.
+    """
+    cases: list[Case] = []
+    for index, (groups, source) in enumerate(sources(config)):
+        rng = np.random.default_rng([EVALUATION, seed, index])
+        cases += (case._replace(groups=groups) for case in islice(source(config, rng), n))
+    return cases
+
+
+def sources(config: StreamConfig) -> Iterator[tuple[tuple[str, ...], Callable]]:
+    """The names of the groups that a source counts in, and source(config, rng) → endless cases."""
+    for name in config.families:
+        dimension = len(FAMILIES[name].system)
+        yield (
+            (name, f"families {dimension}-D"),
+            lambda c, rng, name=name: family_cases(c, rng, name),
+        )
+    for prior in PRIORS:
+        for d in range(1, config.max_dimension + 1):
+            groups = f"{prior} {d}-D", f"{prior} prior"
+            yield groups, lambda c, rng, d=d, prior=prior: random_cases(c, rng, d, prior)
+
+
+def family_cases(config: StreamConfig, rng: Generator, name: str) -> Iterator[Case]:
+    while True:
+        group = family_group(rng, name, middle(config), COLUMNS)
+        yield from cases_of(config, rng, group, lambda n: FAMILIES[name].draw(rng, n)[1])
+
+
+def random_cases(
+    config: StreamConfig, rng: Generator, dimension: int, prior: str
+) -> Iterator[Case]:
+    while True:
+        system = random_system(rng, dimension, prior)
+        if held_out(system):
+            group = random_group(rng, system, middle(config), COLUMNS, prior, PER_SKELETON)
+            yield from cases_of(config, rng, group, lambda n: rng.standard_normal((dimension, n)))
+
+
+def middle(config: StreamConfig) -> int:
+    return (config.min_points + config.max_points) // 2
+
+
+def cases_of(
+    config: StreamConfig, rng: Generator, group: Group, draw: Callable[[int], NDArray]
+) -> Iterator[Case]:
+    """The group's trajectories that the stream would show, each with one from a start of `draw`."""
+    clean = replace(config, subsampled=0.0, noisy=0.0, scaled=True, published_corruption=False)
+    for j, one in enumerate(group.samples()):
+        alone = group._replace(constants=group.constants[:, [j]], values=group.values[:, :, [j]])
+        if np.abs(one.values[0]).min() < 2 * SMALLEST_START or not list(finish(clean, rng, alone)):
+            continue
+        constants = np.tile(alone.constants, NEW_STARTS)  # (n_constants, starts)
+        others = solve(group.system, constants, draw(NEW_STARTS), len(one.times), group.source)
+        moves = np.ptp(others.values, axis=0) > 0.01 * np.abs(others.values).max(axis=0)
+        for k in np.flatnonzero(moves.any(axis=0))[:1]:
+            yield Case((), one.system, one.times, one.values, others.values[:, :, k])
+
+
+# ---------------------------------------------------------------------------------------------
+# Answers
+
+
+def recognise(
+    model: ODEFormer, times: NDArray, observed: Sequence[NDArray], seed: int
+) -> dict[str, list[Answer]]:
+    """{method: an answer per trajectory} for greedy decoding and for samples at temperature 0.1."""
+    generator, device = torch.Generator().manual_seed(seed), model.decoder.proj.bias.device
+    answers: dict[str, list[Answer]] = {"greedy": [], f"{N_SAMPLES} samples": []}
+    for i in tqdm(range(0, len(observed), BATCH), desc="decoding", disable=None):
+        part = observed[i : i + BATCH]
+        points = encode(model, times, part).to(device)  # (batch, n_points, words)
+        inputs = model, points, torch.full((len(part),), len(times), device=device)
+        texts = [
+            generate(*inputs, 1, likeliest, MAX_TOKENS),
+            sample(*inputs, N_SAMPLES, TEMPERATURE, generator, MAX_TOKENS),
+        ]
+        for method, written in zip(answers, texts, strict=True):
+            answers[method] += (
+                read(model, times, *pair) for pair in zip(part, written, strict=True)
+            )
+    return answers
+
+
+def encode(model: ODEFormer, times: NDArray, observed: Iterable[NDArray]) -> Tensor:
+    scaled = (Scale.of(times, values).apply(times, values) for values in observed)
+    ids = [model.config.vocabulary.encode_points(*pair) for pair in scaled]
+    return torch.from_numpy(np.stack(ids))  # (batch, n_points, words)
+
+
+def read(model: ODEFormer, times: NDArray, values: NDArray, written: list[Decoded]) -> Answer:
+    """The distinct systems of the right dimension among the sequences that came to their end."""
+    vocabulary, dimension = model.config.vocabulary, values.shape[1]
+    wrong = [d.tokens.count(vocabulary.ids["|"]) + 1 != dimension for d in written]
+    ended = [decoded for decoded in written if len(decoded.tokens) < MAX_TOKENS]
+    systems = distinct(vocabulary, ended, dimension, Scale.of(times, values))
+    return Answer(systems, sum(wrong) / len(wrong))
+
+
+def polynomial(times: NDArray, values: NDArray) -> System:
+    """The baseline: x_i' = a + Σ b_j x_j + Σ c_jk x_j x_k, by least squares on derivatives.
+
+    values (n_points, dimension); their derivatives are second-order differences (`numpy.gradient`).
+    """
+    slopes = np.gradient(values, times, axis=0, edge_order=2)  # (n_points, dimension)
+    pairs = list(combinations_with_replacement(range(values.shape[1]), 2))
+    products = [values[:, j] * values[:, k] for j, k in pairs]
+    features = np.column_stack([np.ones(len(times)), values, *products])  # (n_points, features)
+    coefficients = np.linalg.lstsq(features, slopes, rcond=None)[0]  # (features, dimension)
+    words = [[f"x_{j}"] for j in range(values.shape[1])]
+    words += [["mul", f"x_{j}", f"x_{k}"] for j, k in pairs]
+    return [
+        chain("add", [[c[0]], *(["mul", a, *w] for a, w in zip(c[1:], words, strict=True))])
+        for c in coefficients.T.tolist()
+    ]
+
+
+# ---------------------------------------------------------------------------------------------
+# Scores
+
+
+def score(
+    cases: Sequence[Case], observed: Sequence[NDArray], answers: Sequence[Answer]
+) -> tuple[list[float], list[float]]:
+    """R² of each case's best system from the given and from the new start; −∞ where there is none.
+
+    Chosen is the system with the largest R² on what was observed, integrated from its first point.
+    R² itself is that against the clean trajectory.
+    """
+    best = choose(cases, observed, answers)
+    systems = [candidate.system for candidate, _ in best.values()]
+    new = follow(systems, [cases[i].new_values[0] for i in best], cases[0].times)
+    scores = np.full((2, len(cases)), -np.inf)
+    for (i, (_, curve)), new_curve in zip(best.items(), new, strict=True):
+        scores[:, i] = r2(cases[i].values, curve), r2(cases[i].new_values, new_curve)
+    given, other = np.where(np.isnan(scores), -np.inf, scores).tolist()
+    return given, other
+
+
+def choose(
+    cases: Sequence[Case], observed: Sequence[NDArray], answers: Sequence[Answer]
+) -> dict[int, tuple[Candidate, NDArray]]:
+    """{case: its best system and the trajectory of that}, for the cases that have one."""
+    tried = [(i, *pair) for i, answer in enumerate(answers) for pair in answer.systems]
+    starts = [observed[i][0] for i, *_ in tried]
+    curves = follow([system for _, system, _ in tried], starts, cases[0].times)
+    best: dict[int, tuple[Candidate, NDArray]] = {}
+    for (i, system, log_p), curve in zip(tried, curves, strict=True):
+        pair = Candidate(system, r2(observed[i], curve), log_p), curve
+        best[i] = min(best.get(i, pair), pair, key=lambda pair: order(pair[0]))
+    return best
+
+
+def follow(systems: Sequence[System], starts: Sequence[NDArray], times: NDArray) -> list[NDArray]:
+    """The trajectory (n_points, dimension) of each system; those of one dimension together."""
+    curves: dict[int, NDArray] = {}
+    for dimension in {len(start) for start in starts}:
+        inside = [i for i, start in enumerate(starts) if len(start) == dimension]
+        first = np.array([starts[i] for i in inside])  # (systems, dimension)
+        found = trajectories([systems[i] for i in inside], first, times)
+        curves |= zip(inside, found, strict=True)
+    return [curves[i] for i in range(len(systems))]
+
+
+def row(group: str, condition: str, method: str, values: list[float], wrong: list[float]) -> Row:
+    """The share of R² > 0.9 with its 95% Wilson interval over systems, and the median R²."""
+    share, (low, high) = wilson(sum(value > GOOD for value in values), len(values))
+    median = statistics.median(values)
+    return {
+        **{"group": group, "condition": condition, "method": method, "n": len(values)},
+        **{"share": share, "low": low, "high": high},
+        "median": median if math.isfinite(median) else None,
+        "wrong_dimension": sum(wrong) / len(wrong),
+    }
+
+
+def rows_of(
+    cases: Sequence[Case], condition: str, method: str, values: list[float], wrong: list[float]
+) -> list[Row]:
+    """One row per group, in the order in which the groups come first."""
+    members: dict[str, list[int]] = {}
+    for i, case in enumerate(cases):
+        for group in case.groups:
+            members.setdefault(group, []).append(i)
+    return [
+        row(group, condition, method, [values[i] for i in inside], [wrong[i] for i in inside])
+        for group, inside in members.items()
+    ]
+
+
+def recognition(model: ODEFormer, config: StreamConfig, seed: int, n: int) -> list[Row]:
+    """Rows of every group, condition and method; see `row`. n cases from each source."""
+    cases, rows = draw_cases(config, seed, n), []
+    for level, noise in enumerate(NOISES):
+        rng = np.random.default_rng([EVALUATION, seed, len(cases), level])
+        observed = [
+            corrupt(rng, Sample(c.system, c.times, c.values, ""), 0.0, noise).values for c in cases
+        ]
+        times = cases[0].times
+        baseline = [Answer([(polynomial(times, values), 0.0)], 0.0) for values in observed]
+        answers = recognise(model, times, observed, seed) | {"polynomial": baseline}
+        for method, given in answers.items():
+            wrong = [answer.wrong_dimension for answer in given]
+            for start, values in zip(STARTS, score(cases, observed, given), strict=True):
+                rows += rows_of(cases, f"{start}, noise {noise:g}", method, values, wrong)
+    return rows
+
+
+def token_accuracy(model: ODEFormer, config: StreamConfig) -> list[Row]:
+    """Teacher-forced share of right tokens by kind, on the systems of `train`'s validation.
+
+    The 95% interval is that of a ratio of sums over systems, since tokens of one system are not
+    independent: r ± 1.96 √(Σ (a_i − r n_i)²)/Σ n_i, of n_i tokens a_i right.
+    """
+    device = model.decoder.proj.bias.device
+    _, right, kind, of = teacher_forced(model, validation_batches(config), device)  # (tokens,)
+    parts = {"all": kind >= 0} | {name: kind == i for i, name in enumerate(KINDS)}
+    return [
+        {"kind": name, **share_over_samples(right[part], of[part].long())}
+        for name, part in parts.items()
+        if part.any()
+    ]
+
+
+def share_over_samples(right: Tensor, of: Tensor) -> Row:
+    """The share that is right, with the interval of `token_accuracy`: right (tokens,) 0 or 1."""
+    counts, hits = of.bincount(), of.bincount(right.double())  # (samples,) each
+    share = hits.sum() / counts.sum()
+    half = 1.96 * (hits - share * counts).square().sum().sqrt() / counts.sum()
+    low, high = (share - half).clamp(min=0), (share + half).clamp(max=1)
+    values = {"share": share, "low": low, "high": high}
+    return {"n": len(right)} | {name: float(value) for name, value in values.items()}
+
+
+# ---------------------------------------------------------------------------------------------
+# The command
+
+
+def evaluate(path: Path, seed: int, n: int) -> dict[str, Any]:
+    """All there is to say about the weights at `path`: a function of them, `seed` and n alone."""
+    record = json.loads(path.with_suffix(".json").read_text())
+    model = load(path)
+    shared = {"max_dimension": model.config.max_dimension, "precision": model.config.precision}
+    config = StreamConfig(**{**shared, **record["config"].get("stream", {})})
+    return {
+        **{"weights": path.name, "sha256": record["sha256"], "seed": seed, "n": n},
+        **{"n_points": middle(config), "n_samples": N_SAMPLES, "temperature": TEMPERATURE},
+        "tokens": token_accuracy(model, config),
+        "rows": recognition(model, config, seed, n),
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as text: tokens by kind, then one line per group, condition and method."""
+    lines = [f"{'token':12} {'n':>7}  right  95%"]
+    for one in result["tokens"]:
+        lines.append(f"{one['kind']:12} {one['n']:7}  {interval(one)}")
+    lines.append(f"\n{'group':16} {'condition':24} {'method':12} n     R² > {GOOD}  95%  median R²")
+    for one in result["rows"]:
+        median = "none" if one["median"] is None else f"{one['median']:.3f}"
+        names = f"{one['group']:16} {one['condition']:24} {one['method']:12} {one['n']:<5}"
+        lines.append(f"{names} {interval(one)} {median:>8}")
+    return "\n".join(lines)
+
+
+def interval(one: Row) -> str:
+    return f"{one['share']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m attention_in_motion.odeformer.evaluation")
+    parser.add_argument("weights", type=Path, help="a .safetensors with its .json beside it")
+    parser.add_argument("--out", type=Path, required=True, help="where the JSON goes")
+    parser.add_argument("-n", type=int, default=100, help="systems per group (default 100)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        if options.n < 1 or options.seed < 0:
+            raise ValueError(f"n = {options.n}, seed = {options.seed}: must be from 1 and from 0")
+        result = evaluate(options.weights, options.seed, options.n)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    text = json.dumps(result, indent=1) + "\n"
+    save_atomically(lambda partial: partial.write_text(text), options.out)
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

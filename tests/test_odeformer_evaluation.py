@@ -26,6 +26,7 @@ from attention_in_motion.odeformer.evaluation import (
     score,
     share_over_samples,
 )
+from attention_in_motion.odeformer.expressions import constants_of, skeleton, vector_field
 from attention_in_motion.odeformer.inference import MAX_TOKENS, predict, r2
 from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.stream import StreamConfig
@@ -69,9 +70,10 @@ def test_two_cases_of_every_family_prior_and_dimension(cases):
     assert counts == priors | families
 
 
-def test_random_skeletons_are_held_out_and_differ(cases):
+def test_random_skeletons_are_held_out_and_new_each_time(cases):
     random = [case.system for case in cases if case.groups[1].endswith("prior")]
     assert all(held_out(system) for system in random)
+    assert len({skeleton(system) for system in random}) == len(random) == 8
     assert not any(held_out(case.system) for case in cases if case.groups[0] in FAMILIES)
 
 
@@ -127,6 +129,15 @@ def test_the_baseline_has_every_monomial_once():
         *("add", "mul", "mul", "x_0", "x_1", "mul", "mul", "x_1", "x_1"),
     ]
     assert len(first) == len(second) == len(words) + 6
+
+
+def test_the_baseline_differentiates_parabolas_exactly():
+    """x = t, y = t²: the derivatives 1 and 2t are a polynomial of the state, at both ends too."""
+    times = np.linspace(1, 2, 9)
+    values = np.stack([times, times**2], axis=1)  # (9, 2)
+    system = polynomial(times, values)
+    found = vector_field(system)(values.T, np.array(constants_of(system)))  # (2, 9)
+    assert np.abs(found - [np.ones(9), 2 * times]).max() < 1e-12
 
 
 # ---------------------------------------------------------------------------------------------

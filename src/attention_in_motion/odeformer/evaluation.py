@@ -15,7 +15,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations_with_replacement, islice
+from itertools import combinations_with_replacement, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,7 +61,7 @@ NOISES = (0.0, 0.05)
 STARTS = ("given start", "new start")
 N_SAMPLES, TEMPERATURE = 10, 0.1
 GOOD = 0.9  # a trajectory with a larger R² counts as recognised
-COLUMNS, PER_SKELETON = 64, 2  # constant sets tried for a random skeleton, and kept of it
+COLUMNS = 64  # constant sets tried for one system
 NEW_STARTS = 16  # of which the first that can be integrated and moves is taken
 BATCH = 100  # inputs decoded at once
 
@@ -97,31 +97,23 @@ class Answer(NamedTuple):
 
 
 def draw_cases(config: StreamConfig, seed: int, n: int) -> list[Case]:
-    """n cases of each family and of each random prior in each dimension the config has.
+    """n cases of each family and of each random prior in each dimension that the config has.
 
-    Random skeletons are held out from training; families keep their skeleton, with constants and
-    starts of their own. All trajectories have the same number of points, in the middle of the
-    config's range, and would be fit for its stream.
+    Random skeletons are held out from training, a new one for each case; families keep their
+    skeleton, with constants and starts of their own. All trajectories have the same number of
+    points, in the middle of the config's range, and would be fit for its stream.
     """
-    cases: list[Case] = []
-    for index, (groups, source) in enumerate(sources(config)):
-        rng = np.random.default_rng([EVALUATION, seed, index])
-        cases += (case._replace(groups=groups) for case in islice(source(config, rng), n))
-    return cases
-
-
-def sources(config: StreamConfig) -> Iterator[tuple[tuple[str, ...], Callable]]:
-    """The names of the groups that a source counts in, and source(config, rng) → endless cases."""
-    for name in config.families:
-        dimension = len(FAMILIES[name].system)
-        yield (
-            (name, f"families {dimension}-D"),
-            lambda c, rng, name=name: family_cases(c, rng, name),
-        )
-    for prior in PRIORS:
-        for d in range(1, config.max_dimension + 1):
-            groups = f"{prior} {d}-D", f"{prior} prior"
-            yield groups, lambda c, rng, d=d, prior=prior: random_cases(c, rng, d, prior)
+    rngs = (np.random.default_rng([EVALUATION, seed, i]) for i in count())
+    sources = {
+        (name, f"families {len(FAMILIES[name].system)}-D"): family_cases(config, next(rngs), name)
+        for name in config.families
+    } | {
+        (f"{prior} {d}-D", f"{prior} prior"): random_cases(config, next(rngs), d, prior)
+        for prior in PRIORS
+        for d in range(1, config.max_dimension + 1)
+    }
+    drawn = [(groups, islice(source, n)) for groups, source in sources.items()]
+    return [case._replace(groups=groups) for groups, cases in drawn for case in cases]
 
 
 def family_cases(config: StreamConfig, rng: Generator, name: str) -> Iterator[Case]:
@@ -136,7 +128,7 @@ def random_cases(
     while True:
         system = random_system(rng, dimension, prior)
         if held_out(system):
-            group = random_group(rng, system, middle(config), COLUMNS, prior, PER_SKELETON)
+            group = random_group(rng, system, middle(config), COLUMNS, prior, most=1)
             yield from cases_of(config, rng, group, lambda n: rng.standard_normal((dimension, n)))
 
 
@@ -358,11 +350,12 @@ def table(result: dict[str, Any]) -> str:
     lines = [f"{'token':12} {'n':>7}  right  95%"]
     for one in result["tokens"]:
         lines.append(f"{one['kind']:12} {one['n']:7}  {interval(one)}")
-    lines.append(f"\n{'group':16} {'condition':24} {'method':12} n     R² > {GOOD}  95%  median R²")
+    names = f"{'group':16} {'condition':23} {'method':10} {'n':>5}"
+    lines += ["", f"{names}  {f'R² > {GOOD}, 95%':20}  {'median':>9}  wrong dimension"]
     for one in result["rows"]:
-        median = "none" if one["median"] is None else f"{one['median']:.3f}"
-        names = f"{one['group']:16} {one['condition']:24} {one['method']:12} {one['n']:<5}"
-        lines.append(f"{names} {interval(one)} {median:>8}")
+        names = f"{one['group']:16} {one['condition']:23} {one['method']:10} {one['n']:5}"
+        median = "none" if one["median"] is None else f"{one['median']:.4g}"
+        lines.append(f"{names}  {interval(one)}  {median:>9}  {one['wrong_dimension']:.3f}")
     return "\n".join(lines)
 
 

@@ -168,6 +168,19 @@ def test_a_pole_ends_the_trajectory_and_nothing_else():
     assert np.allclose(found[1, :, 0], np.exp(times), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("start", "times", "line"),
+    [
+        ([1.0, 2.0], [0, 1], r"start has shape \(2,\): must be \(…, 1\)"),
+        ([1.0], [0], "times has 1 points: must be at least 2"),
+        ([1.0], [0, 1, 1], "times has 1 after 1: must rise strictly"),
+    ],
+)
+def test_what_cannot_be_integrated(start, times, line):
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        predict([["x_0"]], start, times)
+
+
 def test_together_equals_one_by_one():
     rng = np.random.default_rng(3)
     systems = [with_constants(LOGISTIC, rng.uniform(-1, 1, 2)) for _ in range(4)]

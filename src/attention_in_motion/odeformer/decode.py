@@ -81,7 +81,7 @@ def sample(
     draws = draws.to(points.device)  # (step, samples)
 
     def drawn(log_p: Tensor, row: Tensor, live: Tensor, step: int) -> Tensor:
-        total = (log_p / temperature).softmax(-1).cumsum(-1)[row]  # (live, n_words)
+        total = (log_p / temperature).softmax(-1).double().cumsum(-1)[row]  # (live, n_words)
         aim = draws[step, live, None] * total[:, -1:]  # (live, 1)
         return torch.searchsorted(total, aim, right=True)[:, 0]  # (live,)
 
@@ -110,10 +110,10 @@ def generate(
     totals = torch.zeros(n, dtype=torch.float64, device=points.device)  # (n,)
     last = torch.full((len(points),), eos, device=points.device)  # (rows,)
     for step in range(max_tokens):
-        log_p = cache.step(last).double().log_softmax(-1)  # (rows, n_words)
+        log_p = cache.step(last).log_softmax(-1)  # (rows, n_words)
         chosen = choose(log_p, row, live, step)  # (live,)
         tokens[live, step] = chosen
-        totals[live] += log_p[row, chosen]
+        totals[live] += log_p[row, chosen].double()
         going = chosen != eos
         if not going.any():
             break
@@ -179,7 +179,7 @@ def search(
     scores = torch.zeros_like(last, dtype=torch.float64)  # (live,) Σ log p
     finished: list[tuple[float, Decoded]] = []
     for length in range(1, max_tokens + 1):
-        totals = scores[:, None] + cache.step(last).double().log_softmax(-1)  # (live, n_words)
+        totals = scores[:, None] + cache.step(last).log_softmax(-1)  # (live, n_words)
         ended = totals[:, eos].clone()  # (live,)
         totals[:, eos] = -torch.inf
         n_unfinished = totals.numel() - len(totals)
@@ -215,7 +215,7 @@ class Cache:
         values = [attention.split(attention.v_lin(memory)) for attention in attentions]
         self.read = list(zip(keys, values, strict=True))  # (inputs, head, n_points, d_head) each
         self.mask = minus_infinity_unless(within(n_points, points.shape[1]))[:, None, None]
-        self.of_row = torch.arange(len(points), device=points.device)  # (rows,) inputs, rising
+        self.assign(torch.arange(len(points), device=points.device))
         _, heads, _, d_head = keys[0].shape
         shape = (len(keys), 2, len(points), heads, FIRST_CAPACITY, d_head)
         self.written = memory.new_empty(
@@ -248,13 +248,18 @@ class Cache:
 
     def attend_to_read(self, layer: int, x: Tensor) -> Tensor:
         """Attention to the encoded points, the rows of an input being queries of one matrix."""
-        attention, rows = self.decoder.encoder_attn[layer], torch.arange(len(x), device=x.device)
-        place = self.of_row, rows - torch.searchsorted(self.of_row, self.of_row)  # (rows,) each
-        most = int(place[1].max()) + 1  # rows of one input
-        queries = x.new_zeros(len(self.mask), most, x.shape[2])  # (inputs, most, width)
+        attention, place = self.decoder.encoder_attn[layer], (self.of_row, self.rank)
+        queries = x.new_zeros(len(self.mask), self.most, x.shape[2])  # (inputs, most, width)
         queries[place] = attention.q_lin(x)[:, 0]
         together = heads(attention, queries, *self.read[layer], self.mask)  # (inputs, most, width)
         return attention.out_lin(together[place][:, None])  # (rows, 1, width)
+
+    def assign(self, of_row: Tensor) -> None:
+        """Say which input each row belongs to, rising; `rank` counts the rows of one input."""
+        self.of_row = of_row  # (rows,)
+        first = torch.searchsorted(of_row, of_row)  # (rows,)
+        self.rank = torch.arange(len(of_row), device=of_row.device) - first  # (rows,)
+        self.most = int(self.rank.max()) + 1
 
     def keep(self, parents: Tensor) -> None:
         """Row i becomes a copy of row parents[i]; the inputs of the rows must rise, as before.
@@ -263,7 +268,8 @@ class Cache:
         """
         if not torch.equal(parents, torch.arange(len(self.of_row), device=parents.device)):
             self.written = self.written[:, :, parents]
-        inputs, self.of_row = self.of_row[parents].unique(return_inverse=True)
+        inputs, of_row = self.of_row[parents].unique(return_inverse=True)
+        self.assign(of_row)
         if len(inputs) < len(self.mask):
             self.read = [(keys[inputs], values[inputs]) for keys, values in self.read]
             self.mask = self.mask[inputs]

@@ -108,7 +108,8 @@ def predict(system: System, start: ArrayLike, times: ArrayLike) -> NDArray:
     """The system's trajectory from x(times[0]) = start: (n, dimension), in its own units.
 
     start (dimension,), times (n,) rising. Relative error about 10⁻⁷; NaN from where the solution
-    leaves the floating-point numbers, or takes more than n + 1000 steps.
+    leaves the floating-point numbers, or takes more than n + 1000 steps. Raises ValueError for a
+    start that has not one value per equation, or times that are not at least two and rising.
     """
     return trajectories([system], start, times)[0]
 
@@ -120,6 +121,10 @@ def trajectories(systems: Sequence[System], start: ArrayLike, times: ArrayLike) 
     constants alone are integrated together, one column each.
     """
     start, times = np.asarray(start, dtype=float), np.asarray(times, dtype=float)
+    check_rising(times, fewest=2)
+    for system in systems:
+        if start.shape[-1:] != (len(system),):
+            raise ValueError(f"start has shape {start.shape}: must be (…, {len(system)})")
     start = np.broadcast_to(start, (len(systems), start.shape[-1]))  # (n_systems, dimension)
     values = np.full((len(systems), len(times), start.shape[1]), np.nan)
     groups: dict[str, list[int]] = {}
@@ -231,17 +236,18 @@ class Fit:
 
 
 def rank(
-    scored: Iterable[tuple[System, float]], times: NDArray, trajectory: NDArray
+    scored: Sequence[tuple[System, float]], times: NDArray, trajectory: NDArray
 ) -> list[Candidate]:
     """Candidates from (system, log-probability) pairs, by R² from the first point on, NaN last.
 
     Equal R² go by log-probability. The official package ranks by Σ √(MSE / variance) over
     coordinates, which is the same order in one dimension.
     """
-    systems, log_probabilities = zip(*scored, strict=True)
-    found = trajectories(systems, trajectory[0], times)  # (n_systems, n, dimension)
-    scores = [r2(trajectory, one) for one in found]
-    candidates = map(Candidate, systems, scores, log_probabilities)
+    found = trajectories([system for system, _ in scored], trajectory[0], times)
+    candidates = [
+        Candidate(system, r2(trajectory, values), log_probability)
+        for (system, log_probability), values in zip(scored, found, strict=True)
+    ]
     return sorted(candidates, key=order)
 
 
@@ -341,8 +347,7 @@ def fit(
     scale = Scale.of(times, trajectory)
     points = torch.from_numpy(vocabulary.encode_points(*scale.apply(times, trajectory)))
     written = write(model, points, n_samples, temperature, method, seed)
-    systems = distinct(vocabulary, written, dimension, scale)
-    candidates = rank(systems, times, trajectory) if systems else []
+    candidates = rank(distinct(vocabulary, written, dimension, scale), times, trajectory)
     return Fit(refined(candidates, times, trajectory) if refine else candidates)
 
 
@@ -351,8 +356,6 @@ def check_data(times: NDArray, trajectory: NDArray, max_dimension: int) -> None:
     if times.ndim != 1 or trajectory.ndim != 2 or len(times) != len(trajectory):
         shapes = f"times {times.shape} and trajectory {trajectory.shape}"
         raise ValueError(f"{shapes}: must be (n,) and (n, dimension)")
-    if len(times) < FEWEST_POINTS:
-        raise ValueError(f"times has {len(times)} points: must be at least {FEWEST_POINTS}")
     if not 1 <= trajectory.shape[1] <= max_dimension:
         allowed = f"the model reads 1 to {max_dimension}"
         raise ValueError(f"trajectory has {trajectory.shape[1]} dimensions: {allowed}")
@@ -360,11 +363,18 @@ def check_data(times: NDArray, trajectory: NDArray, max_dimension: int) -> None:
         if not np.isfinite(values).all():
             first = values[~np.isfinite(values)][0]
             raise ValueError(f"{name} has {first}: every value must be finite")
-    if (np.diff(times) <= 0).any():
-        i = int(np.argmax(np.diff(times) <= 0))
-        raise ValueError(f"times has {times[i + 1]:g} after {times[i]:g}: must rise strictly")
+    check_rising(times, FEWEST_POINTS)
     if (trajectory == trajectory[0]).all():
         raise ValueError(f"trajectory is {trajectory[0]} throughout: must not be constant")
+
+
+def check_rising(times: NDArray, fewest: int) -> None:
+    if len(times) < fewest:
+        raise ValueError(f"times has {len(times)} points: must be at least {fewest}")
+    falls = np.diff(times) <= 0  # (n - 1,)
+    if falls.any():
+        i = int(np.argmax(falls))
+        raise ValueError(f"times has {times[i + 1]:g} after {times[i]:g}: must rise strictly")
 
 
 def write(

@@ -193,6 +193,14 @@ def few_words(end_bias: float) -> tuple[ODEFormer, list[int]]:
     return model, words
 
 
+@pytest.mark.parametrize("draw", [0.0, 1 - 2.0**-53])
+def test_impossible_words_are_never_drawn(monkeypatch, draw):
+    model, words = few_words(end_bias=-1.0)
+    monkeypatch.setattr(torch, "rand", lambda shape, **options: torch.full(shape, draw).double())
+    [[one]] = sample(model, *trajectories(1), 1, 1.0, torch.Generator(), 5)
+    assert set(one.tokens) <= set(words) and math.isfinite(one.log_probability)
+
+
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 1.7])
 def test_a_wide_beam_is_an_exhaustive_search(length_penalty):
     model, words = few_words(end_bias=1.0)

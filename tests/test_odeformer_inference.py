@@ -298,6 +298,13 @@ def test_every_method_on_a_model(method):
         assert math.isclose(candidate.r2, expected, rel_tol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["sample", "greedy"])
+def test_a_sequence_that_does_not_end_is_no_candidate(method):
+    model = with_words("x_0")
+    model.decoder.proj.bias.data[VOCABULARY.eos] = -100
+    assert fit(model, TIMES, logistic(TIMES), 2, 1.0, method).candidates == []
+
+
 def test_seeds_differ_and_threads_do_not():
     model = with_words("x_0", "sin", "add", "mul")
 

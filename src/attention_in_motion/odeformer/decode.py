@@ -82,7 +82,8 @@ def sample(
 
     def drawn(log_p: Tensor, row: Tensor, live: Tensor, step: int) -> Tensor:
         total = (log_p / temperature).softmax(-1).double().cumsum(-1)[row]  # (live, n_words)
-        aim = draws[step, live, None] * total[:, -1:]  # (live, 1)
+        end = total[:, -1:]  # (live, 1), 1 up to rounding
+        aim = torch.minimum(draws[step, live, None] * end, end.nextafter(torch.zeros_like(end)))
         return torch.searchsorted(total, aim, right=True)[:, 0]  # (live,)
 
     return generate(model, points, n_points, n_samples, drawn, max_tokens)

@@ -200,7 +200,7 @@ def natural(claim: dict[str, Any]) -> list[Any]:
 
 def row(claim: dict[str, Any]) -> str:
     """One table row; value and verdict are pasted from the chapter at build time."""
-    key = f"{Path(claim['chapter']).name}.ipynb::{claim['id']}"  # the empty format ends the key
+    key = f"{claim['chapter']}.ipynb::{claim['id']}"  # the empty format ends the key
     rule = RULES[claim["id"]]
     pasted = f"{{glue:text}}`{key}:` | {{glue:text}}`{key}-verdict:`"
     return f"| {claim['id']} | {rule.says} | {rule.text.replace('|', chr(92) + '|')} | {pasted} |"

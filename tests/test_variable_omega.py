@@ -96,6 +96,14 @@ def test_believed_omega0_reads_back_the_frequency_of_a_step():
     assert torch.allclose(found, test.omega0, rtol=1e-5)
 
 
+def test_sensitivity_is_the_slope_of_the_next_state():
+    test = make(n=8)
+    k = oscillator.propagator(test.omega0 + 1e-7, test.gamma, 0.1)
+    moved = (k * test.windows[:, -1, None, :]).sum(-1) - test.next
+    found = variable_omega.sensitivity(test)
+    assert torch.allclose(moved.norm(dim=-1) / 1e-7, found, rtol=1e-4)
+
+
 def test_other_moments_keep_orbit_and_last_state_but_raise_the_ratio():
     test = make(gamma=(0.0, 0.0), context=40)
     cloud = variable_omega.with_other_moments(test.windows)
@@ -110,8 +118,12 @@ def test_partial_r2_finds_what_was_planted_and_nothing_else():
     rng = torch.Generator().manual_seed(0)
     given, cause, noise, idle = torch.randn(4, 4000, generator=rng, dtype=double)
     outcome = given**2 + cause + noise  # half of what the cubic leaves
-    assert abs(variable_omega.partial_r2(outcome, cause, given) - 0.5) < 0.05
-    assert abs(variable_omega.partial_r2(outcome, idle, given)) < 0.01
+    even = torch.ones_like(given)
+    assert abs(variable_omega.partial_r2(outcome, cause, given, even) - 0.5) < 0.05
+    assert abs(variable_omega.partial_r2(outcome, idle, given, even)) < 0.01
+    noisy = torch.where(torch.arange(4000) < 2000, outcome, 1e6 * noise)
+    seen = (torch.arange(4000) < 2000).double()
+    assert abs(variable_omega.partial_r2(noisy, cause, given, seen) - 0.5) < 0.05
 
 
 def test_the_leak_of_a_copier_is_seen_and_a_masked_model_has_none():

@@ -353,7 +353,7 @@ def odeformer_path(
     times: ArrayLike, observed: ArrayLike, words: list[str], attention: Tensor, found: ArrayLike
 ) -> Figure:
     """Observed points (n, dimension), attention (words, n) of each written word, found (n, ...)."""
-    figure, (left, middle, right) = panels(3, width=3.8, height=0.17 * len(words) + 1.6)
+    figure, (left, middle, right) = panels(3, width=3.8, height=min(0.14 * len(words), 4) + 1.6)
     for colour, values in zip(("model", "second", "linear"), observed.T, strict=False):
         left.plot(times, values, ".", color=COLOURS[colour])
         right.plot(times, values, ".", color=COLOURS[colour], alpha=0.4)

@@ -46,7 +46,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Shipped weights\n",
         "Written by `python -m attention_in_motion ship FILE ...` from `manifest.json`. Each file",
-        "is one configuration with its seeds stacked; the command retrains it and compares.\n",
+        "is one configuration with its seeds stacked; the command retrains it and compares. The",
+        "weights in `odeformer/` have their command, seed and hash in the .json beside them.\n",
         "| file | command | seeds | steps | device, threads | minutes | final loss | sha256 |",
         "|---|---|---|---|---|---|---|---|",
     ]

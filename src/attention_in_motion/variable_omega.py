@@ -232,14 +232,26 @@ def least_squares(windows: Tensor, dt: float) -> Tensor:
     return oscillator.identify(k_hat, dt)[0]
 
 
-def partial_r2(outcome: Tensor, explaining: Tensor, given: Tensor) -> float:
+def sensitivity(test: TestSet) -> Tensor:
+    """|∂ K(ω0) X_T / ∂ω0|, how much the next state depends on ω0: (n,). Central difference."""
+    step = 1e-5
+    above, below = (
+        oscillator.propagator(test.omega0 + shift, test.gamma, test.dt) for shift in (step, -step)
+    )
+    last = test.windows[:, -1, None, :]
+    return (((above - below) / (2 * step)) * last).sum(-1).norm(dim=-1)
+
+
+def partial_r2(outcome: Tensor, explaining: Tensor, given: Tensor, weight: Tensor) -> float:
     """Share of the outcome's variance left by a cubic in `given` that `explaining` accounts for.
 
-    (n,) each; both regressions are fitted on the even entries and scored on the odd ones.
+    (n,) each; every row is multiplied by `weight`. Both regressions are fitted on the even rows and
+    scored on the odd ones.
     """
     base = torch.stack([given**k for k in range(4)], dim=1)  # (n, 4)
     whole = torch.cat([base, explaining[:, None]], dim=1)
-    left = [held_out_residue(design, outcome) for design in (base, whole)]
+    rows, target = weight[:, None], weight * outcome
+    left = [held_out_residue(rows * design, target) for design in (base, whole)]
     return float(1 - left[1] / left[0])
 
 

@@ -28,10 +28,22 @@ TOY = {
         "P2.4",  # hardly trained, so attention still matters
         lambda value: value > 0.05,
     ),
+    "03_variable_omega": (
+        {"steps": 4, "context": 8, "n_seeds": 2, "batch": 16, "retrain": True}
+        | {"n_test": 64, "rollout_steps": 10, "gamma": 0.3}
+        | {"solver_seeds": 2, "solver_steps": 5, "polishing": 1},
+        "P2.19",  # an identity, whatever the weights
+        lambda value: value < 1e-12,
+    ),
     "04_uniform_motion": (
         {"n_seeds": 3, "steps": 100, "embed_dim": 2},
         "P3.10",  # no seed gets off the plateau so soon
         lambda value: value == 0,
+    ),
+    "05_odeformer/model": (
+        {"n_curves": 2, "n_samples": 2, "n_points": 24},
+        "P4.15",  # an identity, whatever the weights
+        lambda value: value == 1,
     ),
 }
 
@@ -42,7 +54,17 @@ REFUSED = [
     ("02_linear_collapse", ["-p", "retrain", "false"], "retrain = 'false': must be True or False"),
     ("02_linear_collapse", ["-p", "context", "1"], "context = 1: must be >= 2"),
     ("02_linear_collapse", ["-p", "steps", "many"], "steps = 'many': must be a whole number"),
+    (
+        "03_variable_omega",
+        ["-p", "omega0_max", "1.0"],
+        "omega0_max = 1.0: must be > omega0_min = 1",
+    ),
+    ("03_variable_omega", ["-p", "gamma", "1.5"], "gamma = 1.5: must be < omega0_min = 1"),
+    ("03_variable_omega", ["-p", "context", "1"], "context = 1: must be >= 5"),
+    ("03_variable_omega", ["-p", "examined", "9LA"], "examined = '9LA': must be 'OLA 2/2', 'OLA"),
     ("04_uniform_motion", ["-p", "embed_dim", "0"], "embed_dim = 0: must be >= 1"),
+    ("05_odeformer/model", ["-p", "model", "theirs"], "model = 'theirs': no file theirs; must be"),
+    ("05_odeformer/model", ["-p", "temperature", "0.0"], "temperature = 0.0: must be > 0"),
     ("04_uniform_motion", ["-p", "layers", "9"], "layers = 9: must be <= 4"),
 ]
 

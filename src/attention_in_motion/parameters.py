@@ -146,11 +146,23 @@ class UniformMotion(Chapter):
         return self
 
 
+class ODEFormerModel(Chapter):
+    """Chapter 5, first page."""
+
+    model: Annotated[str, Field(min_length=1)]
+    n_points: Annotated[int, Field(ge=8, le=200)]
+    n_samples: Annotated[int, Field(ge=1, le=200)]
+    temperature: Positive
+    n_curves: Annotated[int, Field(ge=2, le=200)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 CHAPTERS: dict[str, type[Chapter]] = {
     "01_fixed_omega": FixedOmega,
     "02_linear_collapse": LinearCollapse,
     "03_variable_omega": VariableOmega,
     "04_uniform_motion": UniformMotion,
+    "05_odeformer/model": ODEFormerModel,
 }
 
 

@@ -223,8 +223,9 @@ def frontier(rows: dict[str, tuple[int, Tensor, str]], target: float) -> Figure:
     """One-step MSE of every seed against the number of parameters, one colour per way."""
     figure, (axes,) = panels(1, width=6.5, height=3.6)
     for name, (size, values, colour) in rows.items():
-        label = {"color": COLOURS[colour], "label": name}
-        axes.plot([size] * len(values), values, "o", alpha=0.7, markersize=5, **label)
+        look = {"color": COLOURS[colour], "label": "_" if colour == "control" else name}
+        axes.plot([size] * len(values), values, "o", alpha=0.7, markersize=5, **look)
+    axes.plot([], [], "o", color=COLOURS["control"], label="the ladder")
     axes.axhline(target, color=COLOURS["control"], linestyle="--")
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="one-step MSE")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))

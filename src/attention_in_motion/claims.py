@@ -163,16 +163,21 @@ def compare(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[str]:
 
 
 def moved(old: dict[str, Any], new: dict[str, Any] | None) -> str | None:
-    """What changed beyond tolerance between two readings of one claim; None if nothing did."""
+    """What changed beyond tolerance between two readings of one claim; None if nothing did.
+
+    Without a tolerance the two intervals must overlap: another machine's rounding trains other
+    members of the same ensemble.
+    """
     if new is None:
         return f"{old['id']}: missing from the new claims"
     if new["verdict"] != old["verdict"]:
         return f"{old['id']}: verdict {old['verdict']} became {new['verdict']}"
-    low, high = old["interval"]
+    (low, high), (least, most) = old["interval"], new["interval"]
     if old["tolerance"] is not None:
         margin = old["tolerance"] * abs(old["value"])
         low, high = old["value"] - margin, old["value"] + margin
-    if not (low <= new["value"] <= high or math.isnan(old["value"])):
+        least = most = new["value"]
+    if not (least <= high and low <= most or math.isnan(old["value"])):
         return f"{old['id']}: value {new['value']:.6g} left [{low:.6g}, {high:.6g}]"
     return None
 

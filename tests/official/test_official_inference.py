@@ -133,6 +133,7 @@ def p_value(first: torch.Tensor, second: torch.Tensor) -> float:
     return float(chi2_contingency(table.numpy()).pvalue)
 
 
+@pytest.mark.usefixtures("official_peer")
 def test_scaler_and_its_inverse():
     from odeformer.model.utils_wrapper import Scaler
 
@@ -165,6 +166,7 @@ def derivatives(system: list, x: np.ndarray) -> np.ndarray:
     return vector_field(system)(x, np.array(constants_of(system))[:, None])
 
 
+@pytest.mark.usefixtures("official_peer")
 def test_r2_is_scikit_learns():
     from sklearn.metrics import r2_score
 

@@ -177,7 +177,7 @@ def moved(old: dict[str, Any], new: dict[str, Any] | None) -> str | None:
         margin = old["tolerance"] * abs(old["value"])
         low, high = old["value"] - margin, old["value"] + margin
         least = most = new["value"]
-    if not (least <= high and low <= most or math.isnan(old["value"])):
+    if not ((least <= high and low <= most) or math.isnan(old["value"])):
         return f"{old['id']}: value {new['value']:.6g} left [{low:.6g}, {high:.6g}]"
     return None
 

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "uniform_motion": {"attention"},
     "exactness": {"models", "record", "training", "uniform_motion"},
     "taylor": set(),
-    "variable_omega": {"models", "oscillator", "probes", "record", "rollout"},
+    "variable_omega": {"models", "oscillator", "probes", "record", "rollout", "solver"},
     "solver": {"models"},
     "probes": set(),
     "__init__": set(),

@@ -33,7 +33,8 @@ class OscillatorRun:
     """An nLA trained to predict the next state of oscillators drawn afresh for every batch.
 
     ω0 ~ U[omega0_min, omega0_max] and γ ~ U[gamma_min, gamma_max] per trajectory (equal limits:
-    fixed); starts x0, p0 ~ N(0, 1) ("normal", post 1) or U[0, 1] ("box", post 2). The loss is the
+    fixed); starts x0, p0 ~ N(0, 1) ("normal", post 1) or U[0, 1] ("box", post 2), which windows
+    follow after a delay of up to `later` [time]. The loss is the
     mean squared error over all positions (Eq. 3 of post 2) or the last alone (Eq. 1), times
     `loss_factor`.
     """
@@ -64,6 +65,7 @@ class OscillatorRun:
     weight_decay: float = 0.0
     schedule: str = "constant"
     snapshots: tuple[int, ...] = ()
+    later: float = 0.0
 
     def __post_init__(self) -> None:
         if self.start not in STARTS:
@@ -94,6 +96,10 @@ class OscillatorRun:
             state0 = oscillator.sample_box(shape, 0.0, 1.0, rng)
         omega0 = between(self.omega0_min, self.omega0_max, shape, rng)
         gamma = between(self.gamma_min, self.gamma_max, shape, rng)
+        if self.later > 0:
+            delay = self.later * torch.rand(shape, generator=rng)
+            flow = oscillator.propagator(omega0, gamma, delay)  # (n, batch, 2, 2)
+            state0 = (flow * state0[..., None, :]).sum(-1)
         times = oscillator.uniform_times(self.context + 1, self.dt)
         return (oscillator.trajectory(state0, omega0, gamma, times),)
 
@@ -128,9 +134,9 @@ class LinearRun(OscillatorRun):
 
 @dataclass(frozen=True)
 class SolverRun(OscillatorRun):
-    """A `Solver` trained on windows that begin up to `later` [time] after their start.
+    """A `Solver`, trained on delayed windows so that those of a rollout are nothing new.
 
-    So that a rollout's windows, at every phase, are like those of training. After the descent,
+    After the descent,
     `iterations` Levenberg–Marquardt steps in float64 on `points` trajectories, drawn anew every
     fifth step.
     """
@@ -143,18 +149,6 @@ class SolverRun(OscillatorRun):
     def model(self) -> Solver:
         """The untrained ensemble."""
         return Solver(super().model(), normalised=self.normalised)
-
-    def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
-        """n batches of exact trajectories of context + 1 states: (n, batch, context + 1, 2)."""
-        shape = (n, self.batch)
-        state0 = oscillator.sample_box(shape, 0.0, 1.0, rng)
-        omega0 = between(self.omega0_min, self.omega0_max, shape, rng).expand(shape)
-        gamma = between(self.gamma_min, self.gamma_max, shape, rng)
-        delay = self.later * torch.rand(shape, generator=rng)
-        flow = oscillator.propagator(omega0, gamma, delay)  # (n, batch, 2, 2)
-        begun = (flow * state0[..., None, :]).sum(-1)
-        times = oscillator.uniform_times(self.context + 1, self.dt)
-        return (oscillator.trajectory(begun, omega0, gamma, times),)
 
     def refine(self, model: Solver) -> None:
         """Levenberg–Marquardt in float64, seed by seed; the result is rounded to float32."""

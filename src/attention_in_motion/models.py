@@ -150,11 +150,14 @@ def in_context_least_squares(windows: Tensor) -> Tensor:
     windows (..., T, 2), T ≥ 3 → (..., 2). Exact for every oscillator, whatever its ω0 and γ: the
     ceiling for one-step prediction, known elsewhere as dynamic mode decomposition.
     """
+    return (windows[..., -1:, :] @ in_context_map(windows).mT).squeeze(-2)
+
+
+def in_context_map(windows: Tensor) -> Tensor:
+    """The K̂ of `in_context_least_squares`: windows (..., T, 2), T ≥ 3 → (..., 2, 2)."""
     if windows.shape[-2] < 3:
         raise ValueError(f"T = {windows.shape[-2]}: in-context least squares needs T >= 3")
-    now, after = windows[..., :-1, :], windows[..., 1:, :]
-    k_transposed = torch.linalg.lstsq(now, after).solution  # (..., 2, 2)
-    return (windows[..., -1:, :] @ k_transposed).squeeze(-2)
+    return torch.linalg.lstsq(windows[..., :-1, :], windows[..., 1:, :]).solution.mT
 
 
 def attention_share(model: NLA) -> Tensor:

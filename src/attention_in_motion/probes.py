@@ -40,11 +40,6 @@ def r2(y: Tensor, predicted: Tensor) -> float:
     return float(1 - (y - predicted).square().sum() / (y - y.mean(0)).square().sum())
 
 
-def held_out_r2(x: Tensor, y: Tensor, group: Tensor, alpha: float = 1e-6) -> float:
-    """R² of a ridge fitted where `group` is False and scored where it is True."""
-    return r2(y[group], ridge(x[~group], y[~group], alpha)(x[group]))
-
-
 @contextmanager
 def moved(model: nn.Module, name: str, move: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Within the block, the activation called `name` is replaced by move(activation)."""

@@ -17,6 +17,11 @@ from attention_in_motion.models import NLA
 CHANGE = 0.3  # the typical size of a state's change in one step, relative to the state
 
 
+def size_of(windows: Tensor) -> Tensor:
+    """s, the root mean square over states and components: (..., T, 2) → (..., 1, 1)."""
+    return windows.square().mean(dim=(-2, -1), keepdim=True).sqrt().clamp(min=1e-12)
+
+
 class Solver(nn.Module):
     """Y_T = X_T + 0.3 s W_U hⁿ(X / s), with s the root mean square of the window.
 
@@ -29,9 +34,7 @@ class Solver(nn.Module):
         self.core, self.normalised = core, normalised
 
     def forward(self, x: Tensor, last: bool = True) -> Tensor:
-        size = torch.ones_like(x[..., :1, :1])
-        if self.normalised:
-            size = x.square().mean(dim=(-2, -1), keepdim=True).sqrt().clamp(min=1e-12)
+        size = size_of(x) if self.normalised else torch.ones_like(x[..., :1, :1])
         return x[..., -1:, :] + CHANGE * size * self.core(x / size, last=True)
 
 

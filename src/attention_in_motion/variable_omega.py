@@ -10,10 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from attention_in_motion import oscillator
-from attention_in_motion.models import apply_linear_predictor, solve_linear_predictor
+from attention_in_motion.models import (
+    apply_linear_predictor,
+    in_context_map,
+    solve_linear_predictor,
+)
 from attention_in_motion.probes import follow_score, moved, ridge
 from attention_in_motion.record import record
 from attention_in_motion.rollout import last_position, rollout
+from attention_in_motion.solver import size_of
 
 Predictor = Callable[[Tensor], Tensor]
 
@@ -175,9 +180,8 @@ def mass_on_next(model: nn.Module, test: TestSet) -> Tensor:
     """Attention weight from t to t + 1, the highest of the layers: (seed,), mean over t < T."""
     seen = record(model, for_every_seed(model, test.windows))
     maps = [weights for name, weights in seen.items() if name.endswith("attention.weights")]
-    return torch.stack([weights.diagonal(1, -2, -1).mean(dim=(1, 2, 3)) for weights in maps]).amax(
-        dim=0
-    )
+    means = [weights.diagonal(1, -2, -1).mean(dim=(1, 2, 3)) for weights in maps]
+    return torch.stack(means).amax(dim=0)
 
 
 # Which ω0 a model believes in, and where it may have it from. Windows (n, T, 2) → ω̂ (n,).
@@ -214,7 +218,7 @@ def slope(windows: Tensor) -> Tensor:
 
 
 def neighbour(windows: Tensor, gamma: Tensor, dt: float) -> Tensor:
-    """The ω0 that best carries the nearest other state to the last one, or back.
+    """The ω0 that best carries the nearest other state to the last one in one step.
 
     Needs no order: along the orbit, the nearest of the other states is mostly the one a step
     before.
@@ -227,9 +231,7 @@ def neighbour(windows: Tensor, gamma: Tensor, dt: float) -> Tensor:
 
 def least_squares(windows: Tensor, dt: float) -> Tensor:
     """ω0 of the in-context least-squares K̂; exact, but needs the order of the states."""
-    now, after = windows[..., :-1, :], windows[..., 1:, :]
-    k_hat = torch.linalg.lstsq(now, after).solution.mT
-    return oscillator.identify(k_hat, dt)[0]
+    return oscillator.identify(in_context_map(windows), dt)[0]
 
 
 def sensitivity(test: TestSet) -> Tensor:
@@ -292,16 +294,11 @@ def ending_in(last: Tensor, omega0: Tensor, like: TestSet) -> TestSet:
 def frequency_features(test: TestSet, size: Tensor) -> Tensor:
     """What a code of the frequency may be linear in: K's entries, X_T / size, and their products.
 
-    size (n, 1) → (n, 14).
+    size (n, 1, 1) → (n, 14).
     """
     k = oscillator.propagator(test.omega0, test.gamma, test.dt).flatten(1)  # (n, 4)
-    x = test.windows[:, -1] / size  # (n, 2)
+    x = test.windows[:, -1] / size[:, 0]  # (n, 2)
     return torch.cat([k, x, (k[:, :, None] * x[:, None]).flatten(1)], dim=1)
-
-
-def size_of(windows: Tensor) -> Tensor:
-    """Root mean square over states and components: (n, T, 2) → (n, 1)."""
-    return windows.square().mean(dim=(1, 2))[:, None].sqrt()
 
 
 @torch.no_grad()

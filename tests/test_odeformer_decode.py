@@ -96,6 +96,20 @@ def test_rows_may_branch_swap_and_leave():
     assert owners == [2, 2] and len(cache.mask) == 1
 
 
+def test_a_row_that_leaves_moves_at_most_the_last_one():
+    model, (points, n_points) = random_model(), trajectories(1)
+    cache = Cache(model, points, n_points)
+    cache.step(torch.tensor([SMALL.vocabulary.eos]))
+    cache.keep(torch.tensor([0, 0, 0, 0]))
+    cache.step(torch.tensor([20, 30, 40, 50]))
+    before = cache.written.clone()
+    cache.keep(torch.tensor([0, 2, 3]))  # the second row leaves
+    assert cache.slot.tolist() == [0, 2, 1]
+    expected = before.clone()
+    expected[:, :, 1, :, :2] = before[:, :, 3, :, :2]
+    assert torch.equal(cache.written[..., :2, :], expected[..., :2, :])
+
+
 @torch.no_grad()
 def test_interventions_count_at_every_step():
     model, (points, n_points) = random_model(), trajectories(2)

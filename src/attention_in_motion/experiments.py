@@ -7,6 +7,7 @@ the rest. Raise RECIPE by hand when the meaning of a configuration changes.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -34,9 +35,9 @@ class OscillatorRun:
 
     ω0 ~ U[omega0_min, omega0_max] and γ ~ U[gamma_min, gamma_max] per trajectory (equal limits:
     fixed); starts x0, p0 ~ N(0, 1) ("normal", post 1) or U[0, 1] ("box", post 2), which windows
-    follow after a delay of up to `later` [time]. The loss is the
-    mean squared error over all positions (Eq. 3 of post 2) or the last alone (Eq. 1), times
-    `loss_factor`.
+    follow after a delay of up to `later` [time]. The time step is `dt`, or, with `dt_min` > 0, one
+    per trajectory: log-uniform in [dt_min, 2π/ω0]. The loss is the mean squared error over all
+    positions (Eq. 3 of post 2) or the last alone (Eq. 1), times `loss_factor`.
     """
 
     seeds: tuple[int, ...] = tuple(range(8))
@@ -66,6 +67,7 @@ class OscillatorRun:
     schedule: str = "constant"
     snapshots: tuple[int, ...] = ()
     later: float = 0.0
+    dt_min: float = 0.0
 
     def __post_init__(self) -> None:
         if self.start not in STARTS:
@@ -100,7 +102,8 @@ class OscillatorRun:
             delay = self.later * torch.rand(shape, generator=rng)
             flow = oscillator.propagator(omega0, gamma, delay)  # (n, batch, 2, 2)
             state0 = (flow * state0[..., None, :]).sum(-1)
-        times = oscillator.uniform_times(self.context + 1, self.dt)
+        dt = log_uniform_steps(omega0, self.dt_min, rng)[..., None] if self.dt_min else self.dt
+        times = oscillator.uniform_times(self.context + 1, dt)  # (context + 1,), or one row each
         return (oscillator.trajectory(state0, omega0, gamma, times),)
 
     def batches(self) -> Batches:
@@ -121,6 +124,13 @@ def between(low: float, high: float, shape: tuple[int, ...], rng: torch.Generato
     if low == high:
         return torch.tensor(low)
     return low + (high - low) * torch.rand(shape, generator=rng)
+
+
+def log_uniform_steps(omega0: Tensor, dt_min: float, rng: torch.Generator) -> Tensor:
+    """Time steps Δt, log-uniform in [dt_min, 2π/ω0], one per entry of ω0: (...) → (...)."""
+    longest = 2 * math.pi / omega0
+    share = torch.rand(omega0.shape, generator=rng, dtype=omega0.dtype)
+    return dt_min * (longest / dt_min) ** share
 
 
 @dataclass(frozen=True)
@@ -179,10 +189,24 @@ OMEGA_LADDER = {
 
 # Mask × loss × positions on 4LA 32/16; two of the eight cells are rungs of the ladder.
 FACTORS = {"causal": (True, False), "loss_on": ("all", "last"), "positions": (False, True)}
-FACTORIAL = [
-    dict(zip(FACTORS, levels, strict=True)) for levels in itertools.product(*FACTORS.values())
-]
+FACTOR_NAMES = {"causal": "open", "loss_on": "last loss", "positions": "positions"}
 
+
+def factorial() -> dict[str, dict[str, object]]:
+    """The eight cells by name, each factor named where it is at its second level."""
+    cells = {}
+    for levels in itertools.product(*FACTORS.values()):
+        chosen = dict(zip(FACTORS, levels, strict=True))
+        words = [FACTOR_NAMES[f] for f, level in chosen.items() if level == FACTORS[f][1]]
+        cells[" ".join(["4LA 32/16", *words])] = {"n_layers": 4, **WIDE, **chosen}
+    return cells
+
+
+FACTORIAL = factorial()
+
+# Two rungs again: with damping that varies too, and with four times the training.
+VARIABLE_GAMMA = {"gamma_min": 0.0, "gamma_max": 0.5}
+LONGER = {"seeds": (0, 1, 2), "steps": 4 * VARIABLE_OMEGA["steps"]}
 
 # Ways to solve variable ω with at most 16 000 parameters, from the plainest to the best.
 SOLVING = {"loss_on": "last", "causal": False, "positions": True, "schedule": "one_cycle"}
@@ -195,6 +219,12 @@ SOLVERS = {
     "small": SMALL,
     "small, polished": SMALL,
 }
+
+# A model for the four criteria: as Kantamneni et al. have theirs, without damping, but with steps
+# drawn log-uniform, so that the powers of AΔt do not give exp(AΔt) away.
+VARIABLE_STEP = {"gamma_min": 0.0, "gamma_max": 0.0, "dt_min": 0.02, "positions": True}
+VARIABLE_STEP |= {"n_layers": 3, "d_model": 32, "d_head": 32, "d_mlp": 128}
+VARIABLE_STEP |= {"batch": 64, "lr": 1e-2, "schedule": "one_cycle"}
 
 
 @dataclass(frozen=True)

@@ -67,14 +67,17 @@ def propagator(omega0: Tensor, gamma: Tensor | float, dt: Tensor | float) -> Ten
 def trajectory(
     state0: Tensor, omega0: Tensor | float, gamma: Tensor | float, times: Tensor
 ) -> Tensor:
-    """X(t) = K(ω0, γ, t) X(0): state0 (..., 2), ω0 and γ (...), times (T,) → (..., T, 2)."""
+    """X(t) = K(ω0, γ, t) X(0): state0 (..., 2), ω0 and γ (...), times (T,) → (..., T, 2).
+
+    Times may also differ between trajectories: (..., T).
+    """
     omega0, gamma = (torch.as_tensor(v, dtype=state0.dtype) for v in (omega0, gamma))
     flow = propagator(omega0.unsqueeze(-1), gamma.unsqueeze(-1), times)  # (..., T, 2, 2)
     return (flow * state0[..., None, None, :]).sum(-1)  # (..., T, 2)
 
 
-def uniform_times(n_points: int, dt: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Times (0, Δt, …, (n_points − 1) Δt), shape (n_points,)."""
+def uniform_times(n_points: int, dt: Tensor | float, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Times (0, Δt, …, (n_points − 1) Δt): (n_points,), or (..., n_points) for Δt (..., 1)."""
     return torch.arange(n_points, dtype=dtype) * dt
 
 

@@ -33,6 +33,7 @@ class Rule:
 ONE = "01_fixed_omega"
 TWO = "02_linear_collapse"
 THREE = "03_variable_omega"
+THREE_SOLVED = "03_solver"
 FOUR = "04_uniform_motion"
 FIVE_MODEL = "05_odeformer/model"
 
@@ -224,6 +225,12 @@ RULES = {
         low=0.5,
         high=1.5,
     ),
+    "P2.12c": Rule(
+        THREE,
+        "(ours) more training is not what the ladder lacks",
+        "e_50 of 8LA 32/16 open after four times as many steps",
+        low=0.1,
+    ),
     "P2.13": Rule(
         THREE,
         "the n-LA tracks better than linear regression",
@@ -249,27 +256,27 @@ RULES = {
         high=0.1,
     ),
     "P2.15": Rule(
-        THREE,
+        THREE_SOLVED,
         "open: can a transformer do it? (at most 16 000 parameters)",
         "MSE, ω0 ∈ [1, 4]",
         high=1e-9,
     ),
-    "P2.15b": Rule(THREE, "... and roll it out", "median e_50", high=1e-2),
+    "P2.15b": Rule(THREE_SOLVED, "... and roll it out", "median e_50", high=1e-2),
     "P2.15c": Rule(
-        THREE,
+        THREE_SOLVED,
         "(ours) the solution is no linear rule in disguise",
         "superposition defect over root-mean-square error",
         low=100.0,
     ),
     "P2.17": Rule(
-        THREE,
+        THREE_SOLVED,
         "the model learns ω0 first, then predicts",
         "share of pairs whose prediction follows ω0 when the residual stream is moved "
         "(score at least 0.95)",
         low=0.9,
     ),
     "P2.17b": Rule(
-        THREE,
+        THREE_SOLVED,
         "... and not under a random move of equal size",
         "mean score of random directions",
         high=0.05,
@@ -279,6 +286,12 @@ RULES = {
         "variable γ can be learned as well",
         "e_50 of 4LA 32/16 open with γ ~ U[0, 0.5] over γ = 0.1",
         high=2.0,
+    ),
+    "P2.18b": Rule(
+        THREE_SOLVED,
+        "(ours) the solver handles variable γ as well",
+        "median e_50 with γ ~ U[0, 0.5]",
+        high=1e-2,
     ),
     "P2.19": Rule(
         THREE,
@@ -297,6 +310,62 @@ RULES = {
         "(ours) in-context least squares is the ceiling",
         "MSE in float32, T = 40",
         high=1e-13,
+    ),
+    "P2.22": Rule(
+        THREE_SOLVED,
+        "(ours) ω0² stands linearly in the solver's stream before the answer is formed",
+        "held-out R² at the last position, best place before the last block's output",
+        low=0.95,
+    ),
+    "P2.22b": Rule(
+        THREE_SOLVED,
+        "... and it takes training to get there",
+        "highest held-out R² of ω0² from the raw window, an untrained network, shuffled labels",
+        high=0.5,
+    ),
+    # The criteria of Kantamneni, Liu and Tegmark for "the model uses the method g", on a model of
+    # variable ω0 and Δt. The place is chosen on one half of the trajectories, scored on the other.
+    "P2.23": Rule(
+        THREE_SOLVED,
+        "(criterion 1) exp(AΔt) is encoded",
+        "held-out R² of its entries at the last position",
+        low=0.9,
+    ),
+    "P2.23b": Rule(
+        THREE_SOLVED,
+        "... beyond the powers of AΔt that Taylor's method needs",
+        "held-out R² of what (AΔt)^1 to (AΔt)^5 leave of it",
+        low=0.5,
+    ),
+    "P2.24": Rule(
+        THREE_SOLVED,
+        "(criterion 2) where it is encoded better, the model errs less",
+        "rank correlation over positions of its R² with −log10 MSE",
+        low=0.8,
+    ),
+    "P2.25": Rule(
+        THREE_SOLVED,
+        "(criterion 3) it explains the stream better than Taylor's powers do",
+        "held-out explained variance of the stream, powers of exp(AΔt) minus powers of AΔt",
+        low=0.0,
+    ),
+    "P2.26": Rule(
+        THREE_SOLVED,
+        "(criterion 4) moving the stream from one exp(AΔt) to another moves the answer",
+        "share of pairs with score at least 0.95",
+        low=0.9,
+    ),
+    "P2.26b": Rule(
+        THREE_SOLVED,
+        "... and a random move of equal size does not",
+        "mean score of random directions",
+        high=0.05,
+    ),
+    "P2.26c": Rule(
+        THREE_SOLVED,
+        "... nor does the same move in an untrained network",
+        "median score",
+        high=0.3,
     ),
     # Chapter 4 (post 3). A seed succeeds when its normalised MSE is ≤ 0.02 on 10⁴ fresh points
     # after the last step. "Learns" is read as: more seeds succeed than fail; "does not learn" as:

@@ -203,8 +203,10 @@ class Cache:
     """The decoder one token at a time: keys and values of what each row has read are kept.
 
     It starts with one row per input. `step` reads one token per row, `keep` replaces the rows by
-    copies of some of them. Keys and values of the encoded points exist once per input: the queries
-    of its rows are brought together. Logits are those of the model's forward pass.
+    copies of some of them. Row i has its keys and values in slot[i]; the slots in use are always
+    the first, and a row that goes on stays in its own, so that when samples end only the few that
+    fill the gaps are copied. Keys and values of the encoded points exist once per input: the
+    queries of its rows are brought together. Logits are those of the model's forward pass.
     """
 
     @torch.no_grad()
@@ -216,12 +218,12 @@ class Cache:
         values = [attention.split(attention.v_lin(memory)) for attention in attentions]
         self.read = list(zip(keys, values, strict=True))  # (inputs, head, n_points, d_head) each
         self.mask = minus_infinity_unless(within(n_points, points.shape[1]))[:, None, None]
-        self.assign(torch.arange(len(points), device=points.device))
+        self.slot = torch.arange(len(points), device=points.device)  # (rows,)
+        self.assign(self.slot)
         _, heads, _, d_head = keys[0].shape
+        # (layer, key or value, slot, head, capacity, d_head)
         shape = (len(keys), 2, len(points), heads, FIRST_CAPACITY, d_head)
-        self.written = memory.new_empty(
-            shape
-        )  # (layer, key or value, rows, head, capacity, d_head)
+        self.written = memory.new_empty(shape)
         self.length = 0  # tokens read
 
     @torch.no_grad()
@@ -240,12 +242,17 @@ class Cache:
         return decoder.logits(decoder.proj(x))[:, 0]  # (rows, n_words)
 
     def attend_to_written(self, layer: int, x: Tensor) -> Tensor:
-        """Self-attention of the newest token, whose key and value are stored first."""
+        """Self-attention of the newest token, whose key and value are stored first.
+
+        Within it the rows stand in the order of their slots.
+        """
         attention, last = self.decoder.attentions[layer], self.length - 1
-        self.written[layer, 0, :, :, last] = attention.split(attention.k_lin(x))[:, :, 0]
-        self.written[layer, 1, :, :, last] = attention.split(attention.v_lin(x))[:, :, 0]
-        keys, values = self.written[layer, :, :, :, : self.length]  # (rows, head, time, d_head)
-        return attention.out_lin(heads(attention, attention.q_lin(x), keys, values))
+        x = x[self.row_in_slot]  # (rows, 1, width)
+        used = self.written[layer, :, : len(x), :, : self.length]
+        used[0, :, :, last] = attention.split(attention.k_lin(x))[:, :, 0]
+        used[1, :, :, last] = attention.split(attention.v_lin(x))[:, :, 0]
+        keys, values = used  # (rows, head, time, d_head) each
+        return attention.out_lin(heads(attention, attention.q_lin(x), keys, values))[self.slot]
 
     def attend_to_read(self, layer: int, x: Tensor) -> Tensor:
         """Attention to the encoded points, the rows of an input being queries of one matrix."""
@@ -261,19 +268,40 @@ class Cache:
         first = torch.searchsorted(of_row, of_row)  # (rows,)
         self.rank = torch.arange(len(of_row), device=of_row.device) - first  # (rows,)
         self.most = int(self.rank.max()) + 1
+        self.row_in_slot = self.slot.argsort()  # (rows,)
 
     def keep(self, parents: Tensor) -> None:
         """Row i becomes a copy of row parents[i]; the inputs of the rows must rise, as before.
 
         An input that has no row left is forgotten.
         """
-        if not torch.equal(parents, torch.arange(len(self.of_row), device=parents.device)):
-            self.written = self.written[:, :, parents]
+        self.slot = self.settle(self.slot[parents])
         inputs, of_row = self.of_row[parents].unique(return_inverse=True)
         self.assign(of_row)
         if len(inputs) < len(self.mask):
             self.read = [(keys[inputs], values[inputs]) for keys, values in self.read]
             self.mask = self.mask[inputs]
+
+    def settle(self, source: Tensor) -> Tensor:
+        """Put copies of the slots `source` (rows,) into the first slots; says which, (rows,).
+
+        The first copy of a slot stays where it is, unless that is beyond the last row. So a slot
+        that is free to be written to is the source of none.
+        """
+        n, capacity = len(source), self.written.shape[2]
+        if n > capacity:
+            more = self.written[:, :, :1].expand(-1, -1, n - capacity, -1, -1, -1)
+            self.written = torch.cat([self.written, more], dim=2)
+        sorted_source, order = source.sort(stable=True)
+        first = torch.ones_like(source, dtype=torch.bool)  # (rows,)
+        first[order[1:]] = sorted_source[1:] != sorted_source[:-1]
+        moves = ~first | (source >= n)  # (rows,)
+        free = torch.ones_like(moves)  # (rows,), now of slots
+        free[source[~moves]] = False
+        slot = source.masked_scatter(moves, free.nonzero()[:, 0])
+        copies = self.written[:, :, source[moves], :, : self.length]
+        self.written[:, :, slot[moves], :, : self.length] = copies
+        return slot
 
 
 def heads(

@@ -30,10 +30,17 @@ TOY = {
     ),
     "03_variable_omega": (
         {"steps": 4, "context": 8, "n_seeds": 2, "batch": 16, "retrain": True}
-        | {"n_test": 64, "rollout_steps": 10, "gamma": 0.3}
-        | {"solver_seeds": 2, "solver_steps": 5, "polishing": 1},
+        | {"n_test": 64, "rollout_steps": 10, "gamma": 0.3, "longer_seeds": 2},
         "P2.19",  # an identity, whatever the weights
         lambda value: value < 1e-12,
+    ),
+    "03_solver": (
+        {"steps": 4, "context": 8, "n_seeds": 2, "batch": 16, "retrain": True}
+        | {"n_test": 64, "rollout_steps": 10, "gamma": 0.3, "gamma_seeds": 2}
+        | {"solver_seeds": 2, "solver_steps": 5, "polishing": 1}
+        | {"criteria_seeds": 2, "criteria_steps": 5},
+        "P2.26c",  # nothing is trained, so the untrained network is no worse
+        lambda value: value < 0.3,
     ),
     "04_uniform_motion": (
         {"n_seeds": 3, "steps": 100, "embed_dim": 2},
@@ -62,6 +69,9 @@ REFUSED = [
     ("03_variable_omega", ["-p", "gamma", "1.5"], "gamma = 1.5: must be < omega0_min = 1"),
     ("03_variable_omega", ["-p", "context", "1"], "context = 1: must be >= 5"),
     ("03_variable_omega", ["-p", "examined", "9LA"], "examined = '9LA': must be 'OLA 2/2', 'OLA"),
+    ("03_variable_omega", ["-p", "gamma_max", "1.0"], "gamma_max = 1.0: must be < omega0_min = 1"),
+    ("03_solver", ["-p", "dt_min", "2.0"], "dt_min = 2.0: must be < 6.28 / omega0_max = 1.57"),
+    ("03_solver", ["-p", "criteria_seeds", "1"], "criteria_seeds = 1: must be >= 2"),
     ("04_uniform_motion", ["-p", "embed_dim", "0"], "embed_dim = 0: must be >= 1"),
     ("05_odeformer/model", ["-p", "model", "theirs"], "model = 'theirs': no file theirs; must be"),
     ("05_odeformer/model", ["-p", "temperature", "0.0"], "temperature = 0.0: must be > 0"),

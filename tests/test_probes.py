@@ -26,6 +26,13 @@ def test_ridge_does_not_depend_on_the_units_of_its_inputs():
     assert torch.allclose(probes.ridge(x, y, 0.3)(x), probes.ridge(scaled, y, 0.3)(scaled))
 
 
+def test_held_out_r2_is_one_for_what_is_linear_and_below_zero_for_noise_it_was_fitted_to():
+    x, fitted = noise(100, 40), torch.arange(100) < 50
+    y = torch.cat([x @ noise(40, 1, seed=1), noise(100, 1, seed=2)], dim=1)
+    found = probes.held_out_r2(x, y, fitted, alpha=1e-9)
+    assert found[0] > 1 - 1e-6 and found[1] < 0
+
+
 def test_a_move_acts_where_it_is_named_and_ends_with_the_block():
     model = NLA(initialisers([0, 1]), n_layers=2, d_model=4, d_head=4).double()
     x = noise(2, 3, 5, 2)

@@ -152,11 +152,14 @@ def test_without_mask_and_positions_the_earlier_states_are_a_set():
         assert (change < 1e-12) == same
 
 
-def test_windows_ending_in_a_state_pass_through_it():
-    test = make()
-    other = variable_omega.ending_in(test.windows[:, -1], test.omega0.flip(0), test)
-    assert torch.allclose(other.windows[:, -1], test.windows[:, -1], atol=1e-12)
-    assert variable_omega.one_step_mse(exact_predictor(other), other) < 1e-28
+def test_effects_of_a_factorial_are_what_was_planted():
+    a, b, _ = torch.meshgrid(*3 * [torch.tensor([0.0, 1.0])], indexing="ij")
+    seeds = torch.tensor([0.0, 10.0])
+    outcome = (2 * a - 3 * b + 4 * a * b)[..., None] + seeds  # (2, 2, 2, seed)
+    # an interaction of 4 counts half in either main effect, and half of it is the interaction
+    planted = {(0,): 4.0, (1,): -1.0, (2,): 0.0, (0, 1): 2.0, (0, 2): 0.0, (0, 1, 2): 0.0}
+    for factors, value in planted.items():
+        assert torch.allclose(variable_omega.effect(outcome, factors), torch.tensor(value))
 
 
 @pytest.mark.parametrize("normalised", [True, False])

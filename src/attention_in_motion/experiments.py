@@ -81,6 +81,10 @@ class OscillatorRun:
             )
         if self.context < 1:
             raise ValueError(f"context = {self.context}: must be >= 1")
+        shortest = 2 * math.pi / self.omega0_max
+        if not 0 <= self.dt_min < shortest:
+            allowed = f">= 0 and < 2π/omega0_max = {shortest:.3g}"
+            raise ValueError(f"dt_min = {self.dt_min:g}: must be {allowed}")
 
     def model(self) -> NLA:
         """The untrained ensemble, one member per seed."""

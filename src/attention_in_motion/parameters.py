@@ -87,12 +87,13 @@ class LinearCollapse(Oscillation):
         return self
 
 
-class VariableOmega(Chapter):
-    """Chapter 3."""
+class OverFrequencies(Chapter):
+    """What both pages of chapter 3 are given: a range of underdamped oscillators, the ladder."""
 
     omega0_min: Positive
     omega0_max: Positive
     gamma: NonNegative
+    gamma_max: Positive
     dt: Positive
     context: Annotated[int, Field(ge=5, le=400)]
     steps: Count
@@ -101,22 +102,46 @@ class VariableOmega(Chapter):
     n_seeds: Seeds
     rollout_steps: AtLeastTen
     n_test: Annotated[int, Field(ge=16)]
-    examined: Literal[
-        *("OLA 2/2", "OLA 8/4", "8LA 16/8", "4LA 32/16", "8LA 32/16"),
-        *("4LA 32/16 open", "8LA 32/16 open"),
-    ]
-    solver_seeds: Seeds
-    solver_steps: Count
-    polishing: Annotated[int, Field(ge=0)]
     retrain: bool
     device: Literal["cpu", "cuda"]
 
     @model_validator(mode="after")
-    def a_range_of_underdamped(self) -> VariableOmega:
+    def a_range_of_underdamped(self) -> OverFrequencies:
         low, high = self.omega0_min, self.omega0_max
         require(low < high, "omega0_max", high, f"> omega0_min = {low:g}")
         require(self.gamma < low, "gamma", self.gamma, f"< omega0_min = {low:g}")
+        require(self.gamma_max < low, "gamma_max", self.gamma_max, f"< omega0_min = {low:g}")
         require(self.dt < 3.14 / high, "dt", self.dt, f"< 3.14 / omega0_max = {3.14 / high:.3g}")
+        return self
+
+
+class VariableOmega(OverFrequencies):
+    """Chapter 3, first page."""
+
+    examined: Literal[
+        *("OLA 2/2", "OLA 8/4", "8LA 16/8", "4LA 32/16", "8LA 32/16"),
+        *("4LA 32/16 open", "8LA 32/16 open"),
+    ]
+    longer: Annotated[int, Field(ge=2)]
+    longer_seeds: Seeds
+
+
+class SolvedOmega(OverFrequencies):
+    """Chapter 3, second page."""
+
+    solver_seeds: Seeds
+    solver_steps: Count
+    polishing: Annotated[int, Field(ge=0)]
+    gamma_seeds: Seeds
+    dt_min: Positive
+    criteria_seeds: Seeds
+    criteria_steps: Count
+
+    @model_validator(mode="after")
+    def steps_below_a_period(self) -> SolvedOmega:
+        shortest = 6.28 / self.omega0_max
+        allowed = f"< 6.28 / omega0_max = {shortest:.3g}"
+        require(self.dt_min < shortest, "dt_min", self.dt_min, allowed)
         return self
 
 
@@ -161,6 +186,7 @@ CHAPTERS: dict[str, type[Chapter]] = {
     "01_fixed_omega": FixedOmega,
     "02_linear_collapse": LinearCollapse,
     "03_variable_omega": VariableOmega,
+    "03_solver": SolvedOmega,
     "04_uniform_motion": UniformMotion,
     "05_odeformer/model": ODEFormerModel,
 }

@@ -177,9 +177,13 @@ def error_curves(
     return figure
 
 
-def strips(rows: dict[str, Tensor], xlabel: str, scale: str = "linear") -> Figure:
-    """One horizontal strip of seeds per row."""
+def strips(
+    rows: dict[str, Tensor], xlabel: str, scale: str = "linear", mark: float | None = None
+) -> Figure:
+    """One horizontal strip of seeds per row, with a dotted line at `mark`."""
     figure, (axes,) = panels(1, width=6.5, height=0.42 * len(rows) + 0.9)
+    if mark is not None:
+        axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
     for row, (_, values) in enumerate(rows.items()):
         strip(axes, row, values, "model")
     axes.set(xscale=scale, yticks=range(len(rows)), yticklabels=list(rows), xlabel=xlabel)
@@ -219,15 +223,66 @@ def poles(found: Tensor, arc: Tensor) -> Figure:
     return figure
 
 
-def frontier(rows: dict[str, tuple[int, Tensor, str]], target: float) -> Figure:
-    """One-step MSE of every seed against the number of parameters, one colour per way."""
-    figure, (axes,) = panels(1, width=6.5, height=3.6)
-    for name, (size, values, colour) in rows.items():
+def frontier(rows: dict[str, tuple[int, float, Tensor, str]], target: float) -> Figure:
+    """One-step MSE of every seed against parameters and training minutes, one colour per way.
+
+    Rows are (parameters, minutes, MSE (seed,), colour); without minutes (0) only the left has them.
+    """
+    figure, (left, right) = panels(2, width=4.2, height=3.6, sharey=True)
+    for name, (size, minutes, values, colour) in rows.items():
         look = {"color": COLOURS[colour], "label": "_" if colour == "control" else name}
-        axes.plot([size] * len(values), values, "o", alpha=0.7, markersize=5, **look)
-    axes.plot([], [], "o", color=COLOURS["control"], label="the ladder")
-    axes.axhline(target, color=COLOURS["control"], linestyle="--")
-    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="one-step MSE")
+        left.plot([size] * len(values), values, "o", alpha=0.7, markersize=5, **look)
+        if minutes:
+            right.plot([minutes] * len(values), values, "o", alpha=0.7, markersize=5, **look)
+    left.plot([], [], "o", color=COLOURS["control"], label="the ladder")
+    for ax, xlabel in ((left, "parameters"), (right, "minutes of training per seed, one core")):
+        ax.axhline(target, color=COLOURS["control"], linestyle="--")
+        ax.set(xscale="log", yscale="log", xlabel=xlabel)
+    left.set(ylabel="one-step MSE")
+    figure.legend(*left.get_legend_handles_labels(), fontsize=8, loc="outside right upper")
+    return figure
+
+
+def probe_maps(maps: dict[str, dict[str, Tensor]], xlabel: str = "position t") -> Figure:
+    """R² by place (rows) and position (columns): {title: {place: (T',)}}, ending together."""
+    figure, axes = panels(len(maps), width=4.6, height=3.2)
+    for ax, (title, rows) in zip(axes, maps.items(), strict=True):
+        context = max(map(len, rows.values()))
+        image = torch.full((len(rows), context), torch.nan)
+        for row, values in enumerate(rows.values()):
+            image[row, context - len(values) :] = values
+        extent = (0.5, context + 0.5, len(rows) - 0.5, -0.5)
+        shown = ax.imshow(image, vmin=0, vmax=1, aspect="auto", extent=extent, cmap="viridis")
+        ax.set(title=title, xlabel=xlabel, yticks=range(len(rows)), yticklabels=list(rows))
+        ax.grid(False)
+    figure.colorbar(shown, ax=axes, label="held-out R²", shrink=0.85)
+    return figure
+
+
+def encoding_and_error(left_out: Tensor, error: Tensor) -> Figure:
+    """One dot per position t: MSE against 1 − R², (seed, T) each, coloured by t."""
+    figure, (axes,) = panels(1, width=5.2, height=3.4)
+    position = torch.arange(2, left_out.shape[1] + 2).expand_as(left_out)
+    dots = axes.scatter(left_out, error, c=position, s=12, cmap="viridis")
+    figure.colorbar(dots, ax=axes, label="position t")
+    axes.set(xscale="log", yscale="log", xlabel="1 − R² of exp(AΔt)", ylabel="one-step MSE")
+    return figure
+
+
+def strips_by_kind(kinds: dict[str, dict[str, Tensor]], xlabel: str, mark: float) -> Figure:
+    """Strips of seeds by row, one colour per kind: {kind: {row: (seed,)}}."""
+    rows = list(next(iter(kinds.values())))
+    figure, (axes,) = panels(1, width=7, height=0.5 * len(rows) + 0.9)
+    axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
+    colours = ("model", "rival", "second", "third", "highlight")
+    for shift, (colour, (kind, values)) in enumerate(zip(colours, kinds.items(), strict=False)):
+        for row, name in enumerate(rows):
+            y = row + 0.22 * (shift - (len(kinds) - 1) / 2)
+            label = kind if row == 0 else None
+            look = {"color": COLOURS[colour], "alpha": 0.8, "markersize": 4, "label": label}
+            axes.plot(values[name], [y] * len(values[name]), "o", **look)
+    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel=xlabel)
+    axes.invert_yaxis()
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 

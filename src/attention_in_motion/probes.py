@@ -40,6 +40,17 @@ def r2(y: Tensor, predicted: Tensor) -> float:
     return float(1 - (y - predicted).square().sum() / (y - y.mean(0)).square().sum())
 
 
+def held_out_r2(x: Tensor, y: Tensor, fitted: Tensor, alpha: float = 1e-4) -> Tensor:
+    """R² of each column of y (n, k) by a ridge regression on x (n, d): (k,).
+
+    Fitted on the rows where `fitted` (n,) is True, scored on the others; the mean that counts as
+    knowing nothing is that of the rows scored.
+    """
+    left = y[~fitted] - ridge(x[fitted], y[fitted], alpha)(x[~fitted])
+    spread = y[~fitted] - y[~fitted].mean(0)
+    return 1 - left.square().sum(0) / spread.square().sum(0)
+
+
 @contextmanager
 def moved(model: nn.Module, name: str, move: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Within the block, the activation called `name` is replaced by move(activation)."""

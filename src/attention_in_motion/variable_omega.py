@@ -15,17 +15,15 @@ from attention_in_motion.models import (
     in_context_map,
     solve_linear_predictor,
 )
-from attention_in_motion.probes import follow_score, moved, ridge
 from attention_in_motion.record import record
 from attention_in_motion.rollout import last_position, rollout
-from attention_in_motion.solver import size_of
 
 Predictor = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """Held-out trajectories: states (n, length, 2) with ω0 and γ (n,) each."""
+    """Held-out trajectories: states (n, length, 2) with ω0 and γ (n,) each; Δt one, or (n,)."""
 
     __test__ = False  # no test for pytest to collect
 
@@ -33,7 +31,7 @@ class TestSet:
     omega0: Tensor
     gamma: Tensor
     context: int
-    dt: float
+    dt: Tensor | float
 
     @property
     def windows(self) -> Tensor:
@@ -69,17 +67,21 @@ def held_out(
     omega0: Tensor,
     *,
     gamma: tuple[float, float],
-    dt: float,
+    dt: Tensor | float,
     context: int,
     steps: int = 1,
     dtype: torch.dtype = torch.float32,
     seed: int = 2024,
 ) -> TestSet:
-    """One trajectory of context + steps states per entry of ω0 (n,): γ uniform, starts U[0, 1]²."""
+    """One trajectory of context + steps states per entry of ω0 (n,): γ uniform, starts U[0, 1]².
+
+    Δt is the same for all, or (n,).
+    """
     n, rng = len(omega0), torch.Generator().manual_seed(seed)
     state0 = oscillator.sample_box((n,), 0.0, 1.0, rng).double()
     damping = gamma[0] + (gamma[1] - gamma[0]) * torch.rand(n, generator=rng).double()
-    times = oscillator.uniform_times(context + steps, dt, torch.float64)
+    own_dt = torch.as_tensor(dt, dtype=torch.float64)[..., None]  # (1,) or (n, 1)
+    times = oscillator.uniform_times(context + steps, own_dt, torch.float64)
     states = oscillator.trajectory(state0, omega0.double(), damping, times)
     return TestSet(states.to(dtype), omega0.to(dtype), damping.to(dtype), context, dt)
 
@@ -184,6 +186,19 @@ def mass_on_next(model: nn.Module, test: TestSet) -> Tensor:
     return torch.stack(means).amax(dim=0)
 
 
+def effect(outcome: Tensor, factors: tuple[int, ...]) -> Tensor:
+    """Effect of a factor, or interaction of several, in a two-level factorial: (2, …, 2, seed) →
+    (seed,).
+
+    The mean over the cells in which an even number of `factors` (axes) is at its first level, minus
+    that over the others; so a main effect is second level minus first.
+    """
+    sign = torch.ones_like(outcome)
+    for axis in factors:
+        sign.select(axis, 0).neg_()
+    return 2 * (sign * outcome).flatten(0, -2).mean(0)
+
+
 # Which ω0 a model believes in, and where it may have it from. Windows (n, T, 2) → ω̂ (n,).
 
 
@@ -276,53 +291,3 @@ def with_other_moments(windows: Tensor) -> Tensor:
     half = order[:, : (cloud.shape[1] + 1) // 2]
     chosen = torch.cat([half, half], dim=1)[:, : cloud.shape[1]]
     return torch.cat([cloud.gather(1, chosen[..., None].expand(-1, -1, 2)), last], dim=1)
-
-
-# Moving the frequency inside a model.
-
-
-def ending_in(last: Tensor, omega0: Tensor, like: TestSet) -> TestSet:
-    """Windows, and one state more, that pass through `last` (n, 2) at the end of the window.
-
-    ω0 (n,); damping, time step and length as in `like`.
-    """
-    times = like.dt * torch.arange(1 - like.context, 2, dtype=last.dtype)
-    states = oscillator.trajectory(last, omega0, like.gamma, times)
-    return replace(like, states=states, omega0=omega0)
-
-
-def frequency_features(test: TestSet, size: Tensor) -> Tensor:
-    """What a code of the frequency may be linear in: K's entries, X_T / size, and their products.
-
-    size (n, 1, 1) → (n, 14).
-    """
-    k = oscillator.propagator(test.omega0, test.gamma, test.dt).flatten(1)  # (n, 4)
-    x = test.windows[:, -1] / size[:, 0]  # (n, 2)
-    return torch.cat([k, x, (k[:, :, None] * x[:, None]).flatten(1)], dim=1)
-
-
-@torch.no_grad()
-def follow_scores(
-    model: nn.Module, place: str, start: TestSet, goal: TestSet, fitted: TestSet
-) -> tuple[Tensor, Tensor]:
-    """How far the answer follows when the stream at `place` is moved from one ω0 to another.
-
-    `start` and `goal` end in the same states. The move is what a ridge regression of the stream on
-    `frequency_features`, fitted on the windows of `fitted`, says changes between them. Returns the
-    scores 1 − |Y − K_b X_T| / |K_a X_T − K_b X_T| (seed, n) of that move, and of one equally long
-    in a random direction.
-    """
-    size = size_of(start.windows)
-    ends = [frequency_features(test, size) for test in (start, goal)]
-    explaining = frequency_features(fitted, size_of(fitted.windows))
-    streams = record(model, for_every_seed(model, fitted.windows))[place]  # (seed, n, T', d)
-    maps = [ridge(explaining, stream.flatten(1), alpha=1e-9) for stream in streams]
-    move = torch.stack([m(ends[1]) - m(ends[0]) for m in maps])  # (seed, n, T' d)
-    stray = torch.randn(move.shape, generator=torch.Generator().manual_seed(0), dtype=move.dtype)
-    stray = stray * move.norm(dim=-1, keepdim=True) / stray.norm(dim=-1, keepdim=True)
-    scores = []
-    for shift in (move, stray):
-        with moved(model, place, lambda h, shift=shift: h + shift.unflatten(2, h.shape[2:])):
-            answer = predictor(model)(start.windows[None])
-        scores.append(follow_score(answer, start.next, goal.next))
-    return scores[0], scores[1]

@@ -301,8 +301,8 @@ def recognition(model: ODEFormer, config: StreamConfig, seed: int, n: int) -> li
     return rows
 
 
-def token_accuracy(model: ODEFormer, config: StreamConfig) -> list[Row]:
-    """Teacher-forced share of right tokens by kind, on the systems of `train`'s validation.
+def token_accuracy(model: ODEFormer, config: StreamConfig, systems: str) -> list[Row]:
+    """Teacher-forced share of right tokens by kind, on systems drawn as for `train`'s validation.
 
     The 95% interval is that of a ratio of sums over systems, since tokens of one system are not
     independent: r ± 1.96 √(Σ (a_i − r n_i)²)/Σ n_i, of n_i tokens a_i right.
@@ -311,7 +311,7 @@ def token_accuracy(model: ODEFormer, config: StreamConfig) -> list[Row]:
     _, right, kind, of = teacher_forced(model, validation_batches(config), device)  # (tokens,)
     parts = {"all": kind >= 0} | {name: kind == i for i, name in enumerate(KINDS)}
     return [
-        {"kind": name, **share_over_samples(right[part], of[part].long())}
+        {"systems": systems, "kind": name, **share_over_samples(right[part], of[part].long())}
         for name, part in parts.items()
         if part.any()
     ]
@@ -337,19 +337,21 @@ def evaluate(path: Path, seed: int, n: int) -> dict[str, Any]:
     model = load(path)
     shared = {"max_dimension": model.config.max_dimension, "precision": model.config.precision}
     config = StreamConfig(**{**shared, **record["config"].get("stream", {})})
+    parts = {"held out": config, "families": replace(config, family_share=1.0)}
+    tokens = [row for name, part in parts.items() for row in token_accuracy(model, part, name)]
     return {
         **{"weights": path.name, "sha256": record["sha256"], "seed": seed, "n": n},
         **{"n_points": middle(config), "n_samples": N_SAMPLES, "temperature": TEMPERATURE},
-        "tokens": token_accuracy(model, config),
+        "tokens": tokens,
         "rows": recognition(model, config, seed, n),
     }
 
 
 def table(result: dict[str, Any]) -> str:
     """The result as text: tokens by kind, then one line per group, condition and method."""
-    lines = [f"{'token':12} {'n':>7}  right  95%"]
+    lines = [f"{'systems':10} {'token':12} {'n':>7}  right  95%"]
     for one in result["tokens"]:
-        lines.append(f"{one['kind']:12} {one['n']:7}  {interval(one)}")
+        lines.append(f"{one['systems']:10} {one['kind']:12} {one['n']:7}  {interval(one)}")
     names = f"{'group':16} {'condition':23} {'method':10} {'n':>5}"
     lines += ["", f"{names}  {f'R² > {GOOD}, 95%':20}  {'median':>9}  wrong dimension"]
     for one in result["rows"]:

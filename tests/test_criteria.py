@@ -1,0 +1,111 @@
+"""The criteria find what was planted, where it was planted, and nothing else."""
+
+import pytest
+import torch
+from torch import nn
+
+from attention_in_motion import criteria, oscillator, variable_omega
+from attention_in_motion.experiments import OscillatorRun, log_uniform_steps
+from attention_in_motion.models import in_context_map
+
+double = torch.float64
+
+
+def make(n=200, *, dt=None, context=6, seed=0):
+    omega0 = variable_omega.evenly(1.0, 4.0, n)
+    rng = torch.Generator().manual_seed(seed)
+    dt = log_uniform_steps(omega0, 0.02, rng) if dt is None else dt
+    options = {"gamma": (0.0, 0.0), "context": context, "dtype": double, "seed": seed}
+    return variable_omega.held_out(omega0, dt=dt, **options)
+
+
+def noise(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=double)
+
+
+class Planted(nn.Module):
+    """Ensemble of two whose stream is K̂ of the window, found in context, and nothing else."""
+
+    def __init__(self):
+        super().__init__()
+        self.seeds, self.resid_mid = nn.Parameter(torch.zeros(2)), nn.Identity()
+
+    def forward(self, x):
+        k = self.resid_mid(in_context_map(x).flatten(-2)[:, :, None])  # (seed, n, 1, 4)
+        return (k.unflatten(-1, (2, 2)) * x[:, :, -1:, None, :]).sum(-1)  # (seed, n, 1, 2)
+
+
+def test_every_trajectory_has_its_own_step():
+    test = make()
+    k = oscillator.propagator(test.omega0, test.gamma, test.dt)
+    predicted = (k[:, None] * test.states[:, :-1, None, :]).sum(-1)
+    assert torch.allclose(predicted, test.states[:, 1:], atol=1e-10)
+
+
+def test_windows_ending_in_a_state_pass_through_it():
+    for dt in (0.1, None):
+        test = make(dt=dt)
+        other = criteria.ending_in(test.windows[:, -1], test.omega0.flip(0), test)
+        assert torch.allclose(other.windows[:, -1], test.windows[:, -1], atol=1e-12)
+        k = criteria.exponential(other).unflatten(1, (2, 2))
+        assert torch.allclose((k * other.windows[:, -1, None]).sum(-1), other.next, atol=1e-10)
+
+
+def test_intermediates_leave_out_what_never_varies():
+    test = make()
+    widths = {name: features(test).shape[1] for name, features in criteria.METHODS.items()}
+    # AΔt has a zero diagonal without damping, and so every power has two zeros
+    assert widths == {"matrix exponential": 20, "Taylor": 10, "linear multistep": 2}
+
+
+def test_taylor_gives_the_exponential_away_for_short_steps_alone():
+    left = [
+        criteria.beyond(criteria.exponential(test), criteria.taylor_powers(test)).std()
+        for test in (make(dt=0.1), make())
+    ]
+    assert left[0] < 1e-5 and left[1] > 1e-2
+
+
+def test_a_probe_finds_the_place_and_position_where_a_number_stands():
+    target, stream = noise(300, 1, seed=1), noise(2, 300, 3, 5)
+    stream[1, :, 2] += 3 * target  # second seed, third position
+    found = criteria.encoding(stream, target, criteria.every_other(300))[..., 0]
+    assert found[1, 2] > 0.9
+    found[1, 2] = 0
+    assert found.max() < 0.15
+
+
+def test_splits_by_trajectory_and_by_range():
+    omega0 = variable_omega.evenly(1.0, 4.0, 8)
+    assert criteria.every_other(4).tolist() == [True, False, True, False]
+    assert criteria.inner_half(omega0).tolist() == [False] * 2 + [True] * 4 + [False] * 2
+
+
+def test_explained_is_one_for_a_linear_map_and_nothing_for_noise():
+    features, half = noise(400, 3), criteria.every_other(400)
+    mixed = torch.stack([features @ noise(3, 8, seed=2), noise(400, 8, seed=3)])
+    shares = criteria.explained(mixed.unflatten(2, (2, 4)), features, half)
+    assert shares[0] > 1 - 1e-6 and shares[1].abs() < 0.05
+
+
+def test_moving_the_planted_variable_moves_the_answer_and_a_random_move_does_not():
+    start, fitted = make(dt=0.3), make(dt=0.3, seed=5)
+    ends = [
+        criteria.ending_in(start.windows[:, -1], omega0, start)
+        for omega0 in (start.omega0, start.omega0.flip(0))
+    ]
+    options = "resid_mid", *ends, fitted, criteria.exponential
+    scores, strays = criteria.follow_scores(Planted(), *options)
+    far = (start.omega0 - start.omega0.flip(0)).abs() > 0.5
+    assert scores.shape == (2, 200) and scores[:, far].min() > 0.999
+    assert strays[:, far].median() < 0.3
+
+
+@pytest.mark.parametrize("context", [4, 9])
+def test_streams_have_one_row_per_position_and_heads_side_by_side(context):
+    shape = {"n_layers": 2, "d_model": 4, "d_head": 2, "n_heads": 3}
+    model = OscillatorRun(seeds=(0, 1), context=context, **shape).model().double()
+    found = criteria.streams(model, make(n=10, context=context))
+    assert {tuple(h.shape[:3]) for h in found.values()} == {(2, 10, context)}
+    assert found["blocks.1.attention.heads"].shape[3] == 6
+    assert found["resid_pre"].shape[3] == found["blocks.0.resid_post"].shape[3] == 4

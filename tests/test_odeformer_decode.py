@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from attention_in_motion.odeformer.decode import Cache, beam, greedy, sample
 from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.train import load, save
 
 SMALL = ODEFormerConfig(
     **dict(encoder_width=8, encoder_layers=1, encoder_heads=2, embedding_width=4, precision=1),
@@ -108,6 +110,18 @@ def test_a_row_that_leaves_moves_at_most_the_last_one():
     expected = before.clone()
     expected[:, :, 1, :, :2] = before[:, :, 3, :, :2]
     assert torch.equal(cache.written[..., :2, :], expected[..., :2, :])
+
+
+def test_decoding_changes_no_weight_and_the_model_can_be_saved_after_it(tmp_path):
+    model, data = random_model().float(), trajectories(2)
+    model.decoder.proj.weight = model.decoder.embeddings.weight  # tied, as in every saved model
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    greedy(model, *data, 5)
+    assert not model.decoder.ffns[0].lin1.weight.is_contiguous()
+    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
+    save(model, {"config": {"model": asdict(SMALL)}}, tmp_path / "model.safetensors")
+    again = load(tmp_path / "model.safetensors").state_dict()
+    assert all(torch.equal(t, again[name]) for name, t in before.items())
 
 
 @torch.no_grad()

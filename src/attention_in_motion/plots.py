@@ -243,17 +243,17 @@ def frontier(rows: dict[str, tuple[int, float, Tensor, str]], target: float) -> 
     return figure
 
 
-def probe_maps(maps: dict[str, dict[str, Tensor]], xlabel: str = "position t") -> Figure:
-    """R² by place (rows) and position (columns): {title: {place: (T',)}}, ending together."""
+def probe_maps(maps: dict[str, dict[str, Tensor]], every: int = 1) -> Figure:
+    """R² by place (rows) and every `every`-th position: {title: {place: (T',)}}; all end at T."""
     figure, axes = panels(len(maps), width=4.6, height=3.2)
     for ax, (title, rows) in zip(axes, maps.items(), strict=True):
         context = max(map(len, rows.values()))
         image = torch.full((len(rows), context), torch.nan)
         for row, values in enumerate(rows.values()):
             image[row, context - len(values) :] = values
-        extent = (0.5, context + 0.5, len(rows) - 0.5, -0.5)
+        extent = (0.5, every * context + 0.5, len(rows) - 0.5, -0.5)
         shown = ax.imshow(image, vmin=0, vmax=1, aspect="auto", extent=extent, cmap="viridis")
-        ax.set(title=title, xlabel=xlabel, yticks=range(len(rows)), yticklabels=list(rows))
+        ax.set(title=title, xlabel="position t", yticks=range(len(rows)), yticklabels=list(rows))
         ax.grid(False)
     figure.colorbar(shown, ax=axes, label="held-out R²", shrink=0.85)
     return figure

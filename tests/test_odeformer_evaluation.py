@@ -292,7 +292,7 @@ def test_the_command_gives_the_same_each_time(weights, capsys, monkeypatch):
     assert {one["method"] for one in result["rows"]} == {"greedy", "10 samples", "polynomial"}
     assert all(0 <= one["low"] <= one["share"] <= one["high"] <= 1 for one in result["rows"])
     kinds = {one["kind"]: one for one in result["tokens"] if one["systems"] == "families"}
-    assert {one["systems"] for one in result["tokens"]} == {"held out", "families"}
+    assert {one["systems"] for one in result["tokens"]} == {"all", "families"}
     assert kinds["end"]["n"] == 16 and {"all", "operator", "mantissa"} < set(kinds)
     assert texts[0][1].count("\n") == len(result["rows"]) + len(result["tokens"]) + 3
 

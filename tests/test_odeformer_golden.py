@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from attention_in_motion.odeformer import inference, weights
 from attention_in_motion.odeformer.expressions import constants_of, skeleton
@@ -24,6 +25,24 @@ def recognised(model, name, **options):
     system, start, end = SYSTEMS[name]
     times = np.linspace(0, end, 40)
     return inference.fit(model, times, inference.predict(system, start, times), **options)
+
+
+@pytest.mark.parametrize("name", ["ours", "short-1", "short-2"])
+def test_shipped_weights_are_what_their_record_says(name):
+    record = weights.record_of(weights.path_of(name))
+    model = weights.load(name)  # refuses another hash
+    assert weights.path_of(name).stat().st_size <= 6e6
+    assert record["validation_as_stored"]["loss"] - record["validation"]["loss"] < 1e-3
+    assert model.decoder.proj.weight.dtype == torch.float32 and not model.training
+
+
+def test_further_seeds_are_other_members_of_one_run():
+    first, second = (weights.record_of(weights.path_of(f"short-{seed}")) for seed in (1, 2))
+    for seed, record in ((1, first), (2, second)):
+        assert record["seed"] == seed and f"--seed {seed} " in record["command"]
+    assert {**first["config"], "seed": 0} == {**second["config"], "seed": 0}
+    losses = [record["validation"]["loss"] for record in (first, second)]
+    assert losses[0] != losses[1] and abs(losses[0] - losses[1]) < 0.1
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

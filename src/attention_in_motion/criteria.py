@@ -141,14 +141,18 @@ def ending_in(last: Tensor, omega0: Tensor, like: TestSet) -> TestSet:
     return replace(like, states=states, omega0=omega0)
 
 
-def frequency_features(test: TestSet) -> Tensor:
+def with_last_state(test: TestSet, size: Tensor | float = 1.0) -> Tensor:
     """What a code of the frequency may be linear in: K's entries, X_T / size, and their products.
 
     (n, 14).
     """
-    k = exponential(test)  # (n, 4)
-    x = test.windows[:, -1] / size_of(test.windows)[:, 0]  # (n, 2)
+    k, x = exponential(test), test.windows[:, -1] / size  # (n, 4), (n, 2)
     return torch.cat([k, x, (k[:, :, None] * x[:, None]).flatten(1)], dim=1)
+
+
+def with_scaled_state(test: TestSet) -> Tensor:
+    """The same for a model that sees the window divided by its own size: (n, 14)."""
+    return with_last_state(test, size_of(test.windows)[:, 0])
 
 
 @torch.no_grad()
@@ -157,26 +161,34 @@ def follow_scores(
     place: str,
     start: TestSet,
     goal: TestSet,
-    fitted: TestSet,
+    seen: TestSet,
     features: Features,
 ) -> tuple[Tensor, Tensor]:
     """How far the answer follows when the stream at `place` is moved from one ω0 to another.
 
     `start` and `goal` end in the same states. The move is what a ridge regression of the stream on
-    `features`, fitted on the windows of `fitted`, says changes when the ω0 of `start` becomes that
-    of `goal` and nothing else does, at every position.
-    Returns the scores 1 − |Y − K_b X_T| / |K_a X_T − K_b X_T| (seed, n) of that move, and of one
-    equally long in a random direction.
+    `features`, fitted on the windows of `seen`, says changes when the ω0 of `start` becomes that
+    of `goal` and nothing else does, at every position. Returns the scores (seed, n) of that move
+    and of one equally long in a random direction: 1 − |ΔY − ΔK X_T| / |ΔK X_T|, with ΔY the change
+    of the answer and ΔK = K_b − K_a; so 0 if nothing moves, however wrong the model is.
     """
     before, after = features(start), features(replace(start, omega0=goal.omega0))
-    stream, explaining = streams(model, fitted)[place], features(fitted)
+    stream, explaining = streams(model, seen)[place], features(seen)
     maps = [ridge(explaining, h.flatten(1), alpha=1e-9) for h in stream]
     move = torch.stack([m(after) - m(before) for m in maps])  # (seed, n, T' d)
     stray = torch.randn(move.shape, generator=torch.Generator().manual_seed(0), dtype=move.dtype)
     stray = stray * move.norm(dim=-1, keepdim=True) / stray.norm(dim=-1, keepdim=True)
     windows, scores = for_every_seed(model, start.windows), []
+    unmoved = model(windows)[:, :, -1]  # (seed, n, 2)
     for shift in (move, stray):
         with moved(model, place, lambda h, shift=shift: h + shift.unflatten(2, h.shape[2:])):
-            answer = model(windows)[:, :, -1]  # (seed, n, 2)
-        scores.append(follow_score(answer, start.next, goal.next))
+            change = model(windows)[:, :, -1] - unmoved
+        scores.append(follow_score(start.next + change, start.next, goal.next))
     return scores[0], scores[1]
+
+
+@torch.no_grad()
+def ceiling(model: nn.Module, start: TestSet, goal: TestSet) -> Tensor:
+    """The score of a perfect move: the model shown the windows of `goal` instead: (seed, n)."""
+    first, second = (model(for_every_seed(model, test.windows))[:, :, -1] for test in (start, goal))
+    return follow_score(start.next + second - first, start.next, goal.next)

@@ -207,7 +207,8 @@ class Cache:
     copies of some of them. Row i has its keys and values in slot[i]; the slots in use are always
     the first, and a row that goes on stays in its own, so that when samples end only the few that
     fill the gaps are copied. Keys and values of the encoded points exist once per input: the
-    queries of its rows are brought together. Logits are those of the model's forward pass.
+    queries of its rows are brought together. Logits are those of the model's forward pass. The
+    decoder's weights are laid out anew in memory, in place (see `by_columns`).
     """
 
     @torch.no_grad()

@@ -337,7 +337,7 @@ def evaluate(path: Path, seed: int, n: int) -> dict[str, Any]:
     model = load(path)
     shared = {"max_dimension": model.config.max_dimension, "precision": model.config.precision}
     config = StreamConfig(**{**shared, **record["config"].get("stream", {})})
-    parts = {"held out": config, "families": replace(config, family_share=1.0)}
+    parts = {"all": config, "families": replace(config, family_share=1.0)}
     tokens = [row for name, part in parts.items() for row in token_accuracy(model, part, name)]
     return {
         **{"weights": path.name, "sha256": record["sha256"], "seed": seed, "n": n},

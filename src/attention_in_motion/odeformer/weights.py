@@ -21,22 +21,25 @@ ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "data" / "odeformer"
 PLACES = {
     "ours": SHIPPED / "main.safetensors",
+    "short-1": SHIPPED / "short-1.safetensors",  # further seeds, of a shorter run
+    "short-2": SHIPPED / "short-2.safetensors",
     "official": ROOT / "runs" / "official" / "odeformer.safetensors",
 }
 LOSS_MARGIN = 1e-3  # nats per token that rounding to float16 may cost
 
 
 def path_of(model: str) -> Path:
-    """The file of "ours", "official", or a path. ValueError in one line if it is not there."""
+    """The file of a name in PLACES, or a path. ValueError in one line if it is not there."""
     path = PLACES.get(model, Path(model))
     if not path.is_file():
-        wanted = "'ours', 'official' (after convert-official) or the path of a .safetensors file"
+        names = "'ours', 'short-1', 'short-2', 'official' (after convert-official)"
+        wanted = f"{names} or the path of a .safetensors file"
         raise ValueError(f"model = {model!r}: no file {path}; must be {wanted}")
     return path
 
 
 def load(model: str) -> ODEFormer:
-    """The model called "ours" or "official", or that of a path; in eval mode, float32.
+    """The model of a name in PLACES, or of a path; in eval mode, float32.
 
     Raises ValueError when there is no such file, or it is not what the record beside it says.
     """

@@ -35,7 +35,7 @@ TOY = {
         lambda value: value < 1e-12,
     ),
     "03_solver": (
-        {"steps": 4, "context": 8, "n_seeds": 2, "batch": 16, "retrain": True}
+        {"steps": 4, "context": 8, "n_seeds": 2, "retrain": True}
         | {"n_test": 64, "rollout_steps": 10, "gamma": 0.3, "gamma_seeds": 2}
         | {"solver_seeds": 2, "solver_steps": 5, "polishing": 1}
         | {"criteria_seeds": 2, "criteria_steps": 5},

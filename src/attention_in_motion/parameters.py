@@ -97,8 +97,6 @@ class OverFrequencies(Chapter):
     dt: Positive
     context: Annotated[int, Field(ge=5, le=400)]
     steps: Count
-    batch: Count
-    lr: LearningRate
     n_seeds: Seeds
     rollout_steps: AtLeastTen
     n_test: Annotated[int, Field(ge=16)]
@@ -118,6 +116,8 @@ class OverFrequencies(Chapter):
 class VariableOmega(OverFrequencies):
     """Chapter 3, first page."""
 
+    batch: Count
+    lr: LearningRate
     examined: Literal[
         *("OLA 2/2", "OLA 8/4", "8LA 16/8", "4LA 32/16", "8LA 32/16"),
         *("4LA 32/16 open", "8LA 32/16 open"),

@@ -94,7 +94,8 @@ def test_moving_the_planted_variable_moves_the_answer_and_a_random_move_does_not
         criteria.ending_in(start.windows[:, -1], omega0, start)
         for omega0 in (start.omega0, start.omega0.flip(0))
     ]
-    options = "resid_mid", *ends, seen, criteria.exponential
+    stream = criteria.streams(Planted(), seen)["resid_mid"]
+    options = "resid_mid", *ends, seen, stream, criteria.exponential
     scores, strays = criteria.follow_scores(Planted(), *options)
     far = (start.omega0 - start.omega0.flip(0)).abs() > 0.5
     assert scores.shape == (2, 200) and scores[:, far].min() > 0.999

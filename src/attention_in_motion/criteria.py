@@ -162,19 +162,20 @@ def follow_scores(
     start: TestSet,
     goal: TestSet,
     seen: TestSet,
+    stream: Tensor,
     features: Features,
 ) -> tuple[Tensor, Tensor]:
     """How far the answer follows when the stream at `place` is moved from one ω0 to another.
 
-    `start` and `goal` end in the same states. The move is what a ridge regression of the stream on
-    `features`, fitted on the windows of `seen`, says changes when the ω0 of `start` becomes that
-    of `goal` and nothing else does, at every position. Returns the scores (seed, n) of that move
-    and of one equally long in a random direction: 1 − |ΔY − ΔK X_T| / |ΔK X_T|, with ΔY the change
-    of the answer and ΔK = K_b − K_a; so 0 if nothing moves, however wrong the model is.
+    `start` and `goal` end in the same states. The move is what a ridge regression of `stream`
+    (seed, n, T', d), that of the windows of `seen` at this place, on their `features` says changes
+    when the ω0 of `start` becomes that of `goal` and nothing else does, at every position. Returns
+    the scores (seed, n) of that move and of one equally long in a random direction:
+    1 − |ΔY − ΔK X_T| / |ΔK X_T|, with ΔY the change of the answer and ΔK = K_b − K_a; so 0 if
+    nothing moves, however wrong the model is.
     """
     before, after = features(start), features(replace(start, omega0=goal.omega0))
-    stream, explaining = streams(model, seen)[place], features(seen)
-    maps = [ridge(explaining, h.flatten(1), alpha=1e-9) for h in stream]
+    maps = [ridge(features(seen), h.flatten(1), alpha=1e-9) for h in stream]
     move = torch.stack([m(after) - m(before) for m in maps])  # (seed, n, T' d)
     stray = torch.randn(move.shape, generator=torch.Generator().manual_seed(0), dtype=move.dtype)
     stray = stray * move.norm(dim=-1, keepdim=True) / stray.norm(dim=-1, keepdim=True)

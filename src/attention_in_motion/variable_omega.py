@@ -53,6 +53,12 @@ class TestSet:
         tensors = {name: getattr(self, name).to(dtype) for name in ("states", "omega0", "gamma")}
         return replace(self, **tensors)
 
+    def rows(self, chosen: Tensor) -> TestSet:
+        """The trajectories that an index or a mask over (n,) chooses."""
+        parts = {name: getattr(self, name)[chosen] for name in ("states", "omega0", "gamma")}
+        dt = self.dt[chosen] if isinstance(self.dt, Tensor) else self.dt
+        return replace(self, dt=dt, **parts)
+
     def newest(self, context: int) -> TestSet:
         """The same future after a shorter window."""
         return replace(self, states=self.states[:, self.context - context :], context=context)

@@ -10,16 +10,17 @@ from pathlib import Path
 
 
 def show_claims(options: argparse.Namespace) -> int:
-    from attention_in_motion import claims, notebooks
+    from attention_in_motion import claims
+    from attention_in_motion.paths import BOOK
 
     if options.compare:
         old, new = (claims.collect(Path(source)) for source in options.compare)
         problems = claims.compare(old, new) if old else ["no claims in the old source"]
         print("\n".join(problems) or f"{len(old)} claims agree")
         return 1 if problems else 0
-    found = claims.collect(Path(options.source or notebooks.BOOK))
+    found = claims.collect(Path(options.source or BOOK))
     if options.write:
-        (notebooks.BOOK / "claims.md").write_text(claims.page(found))
+        (BOOK / "claims.md").write_text(claims.page(found))
     elif options.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
@@ -28,22 +29,22 @@ def show_claims(options: argparse.Namespace) -> int:
 
 
 def run_chapter(options: argparse.Namespace) -> int:
-    from attention_in_motion import notebooks
+    from attention_in_motion.book import pages
 
-    print(notebooks.run(options.chapter, dict(options.parameters)))
+    print(pages.run(options.chapter, dict(options.parameters)))
     return 0
 
 
 def write_outputs(options: argparse.Namespace) -> int:
-    from attention_in_motion import claims, notebooks
+    from attention_in_motion import claims
+    from attention_in_motion.book import pages
+    from attention_in_motion.paths import BOOK
 
-    wanted = [Path(path).resolve() for path in options.notebooks] or notebooks.chapters()
-    for path in wanted:
-        print(path.relative_to(notebooks.ROOT), flush=True)
-        notebooks.write_outputs(path)
-    (notebooks.BOOK / "claims.md").write_text(claims.page(claims.collect(notebooks.BOOK)))
-    picture = notebooks.figure("01_fixed_omega", "fig-rollouts")
-    (notebooks.BOOK / "images" / "rollouts.png").write_bytes(picture)  # the README's figure
+    wanted = [Path(path).resolve() for path in options.notebooks] or pages.pages()
+    pages.write_outputs(*wanted)
+    (BOOK / "claims.md").write_text(claims.page(claims.collect(BOOK)), encoding="utf-8")
+    picture = pages.figure("01_fixed_omega", "fig-rollouts")
+    (BOOK / "images" / "rollouts.png").write_bytes(picture)  # the README's figure
     return 0
 
 

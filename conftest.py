@@ -9,6 +9,7 @@ from queue import Empty
 import nbval.kernel
 import pytest
 
+ASK_EVERY = 2  # seconds, whether the kernel still lives
 ask_once = nbval.kernel.RunningKernel.await_reply
 
 
@@ -16,7 +17,7 @@ def await_reply(kernel, msg_id: str, timeout: float | None = None) -> None:
     """Wait for a cell without a limit. Raises RuntimeError when its kernel has died."""
     while True:
         try:
-            return ask_once(kernel, msg_id, timeout=10)
+            return ask_once(kernel, msg_id, timeout=ASK_EVERY)
         except Empty:
             if not kernel.is_alive():
                 raise RuntimeError("the kernel died") from None

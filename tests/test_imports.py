@@ -24,7 +24,7 @@ MAY_IMPORT = {
     },
     "artifacts": {"experiments", "training"},
     "shipping": {"artifacts", "training"},
-    "notebooks": {"artifacts", "parameters"},
+    "paths": set(),
     "plots": set(),
     "uniform_motion": {"attention"},
     "exactness": {"models", "record", "training", "uniform_motion"},
@@ -34,9 +34,9 @@ MAY_IMPORT = {
     "solver": {"models"},
     "probes": set(),
     "__init__": set(),
-    "__main__": {"claims", "notebooks", "odeformer", "shipping"},
+    "__main__": {"book", "claims", "odeformer", "paths", "shipping"},
 }
-ONLY_IN = {"matplotlib": {"plots"}, "papermill": {"notebooks"}, "pydantic": {"parameters"}}
+ONLY_IN = {"matplotlib": {"plots"}, "papermill": set(), "pydantic": {"parameters"}}
 
 
 def imports(path):

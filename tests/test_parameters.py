@@ -2,10 +2,11 @@
 
 import pytest
 
-from attention_in_motion import notebooks, parameters
+from attention_in_motion import parameters
+from attention_in_motion.book import pages
 
-ONE = notebooks.defaults("01_fixed_omega")
-TWO = notebooks.defaults("02_linear_collapse")
+ONE = pages.defaults("01_fixed_omega")
+TWO = pages.defaults("02_linear_collapse")
 
 BAD = [
     ("01_fixed_omega", {"omega0": -1.0}, "omega0 = -1.0: must be > 0"),
@@ -49,13 +50,13 @@ def test_bad_parameters_are_refused_in_one_line(chapter, change, line):
 
 @pytest.mark.parametrize("chapter", parameters.CHAPTERS)
 def test_the_notebook_and_the_model_know_the_same_names(chapter):
-    defaults = notebooks.defaults(chapter)
+    defaults = pages.defaults(chapter)
     assert list(defaults) == list(parameters.CHAPTERS[chapter].model_fields)
     parameters.validate(chapter, defaults)
 
 
 def test_every_notebook_has_parameters():
-    found = {str(p.relative_to(notebooks.BOOK).with_suffix("")) for p in notebooks.chapters()}
+    found = {str(p.relative_to(pages.BOOK).with_suffix("")) for p in pages.pages()}
     assert found == set(parameters.CHAPTERS)
 
 
@@ -82,4 +83,4 @@ def test_unknown_names_are_found_in_an_injected_cell_only():
     ],
 )
 def test_command_line_texts_become_literals(text, value):
-    assert notebooks.literal(text) == value and type(notebooks.literal(text)) is type(value)
+    assert pages.literal(text) == value and type(pages.literal(text)) is type(value)

@@ -95,17 +95,19 @@ def test_no_cell_has_a_time_limit_and_no_slow_start_is_a_fault(tmp_path):
 
 
 def test_whoever_stops_ends_the_kernels(tmp_path, monkeypatch):
-    monkeypatch.setattr(pages, "cores", lambda: 2)
+    monkeypatch.setattr(pages, "cores", lambda: 1)
     endless = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(10**6)"
     slow = write(tmp_path / "slow.ipynb", endless)
     quick = write(tmp_path / "quick.ipynb", "x = 1")
-    running = pages.side_by_side({"slow": slow, "quick": quick})
+    never = write(tmp_path / "never.ipynb", "open('begun', 'w')")
+    running = pages.side_by_side({"quick": quick, "slow": slow, "never": never})
     assert next(running)[0] == "quick"
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text(encoding="utf-8"):
         time.sleep(0.05)
     running.close()  # as an interruption does
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text(encoding="utf-8")), 0)
+    assert not (tmp_path / "begun").exists()
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPool")]
 
 

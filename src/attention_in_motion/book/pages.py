@@ -14,8 +14,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,8 +110,9 @@ def declared(page: str) -> Any:
 
     if page not in parameters.CHAPTERS:
         parameters.validate(page, {})
-    given = lambda values: parameters.validate(page, values)  # noqa: E731
-    return SimpleNamespace(PAGE=page, Parameters=SimpleNamespace(given=given))
+    fields = parameters.CHAPTERS[page].model_fields
+    given = partial(parameters.validate, page)
+    return SimpleNamespace(PAGE=page, Parameters=SimpleNamespace(given=given, model_fields=fields))
 
 
 def defaults(page: str) -> dict[str, Any]:
@@ -167,10 +169,11 @@ def side_by_side(paths: Mapping[str, Path]) -> Iterator[tuple[str, Executed]]:
 
 def end(clients: Mapping[str, NotebookClient], names: Mapping[Future, str]) -> None:
     """Kill the kernels of pages that still run, until none does."""
-    while running := wait(names, timeout=0.2).not_done:
-        for name in (names[one] for one in running):
+    while running := [name for page, name in names.items() if not page.done()]:
+        for name in running:
             if clients[name].km is not None and clients[name].km.has_kernel:
                 run_sync(clients[name].km.provisioner.kill)()
+        time.sleep(0.2)
 
 
 def cores() -> int:

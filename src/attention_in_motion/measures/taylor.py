@@ -10,13 +10,26 @@ from __future__ import annotations
 import sympy as sp
 
 x0, x1 = sp.symbols("x_0 x_1", real=True)
+
+
 a, s, c, p0, P = sp.symbols("a s c p_0 P", real=True)
+
+
 D, R = sp.symbols("D R", real=True)
+
+
 epsilon = sp.Symbol("epsilon", real=True)
+
+
 primes = (r"\sigma", r"\sigma^{\prime}", r"\sigma^{\prime\prime}")  # typeset as they stand
+
+
 sigma, sigma1, sigma2 = (sp.Symbol(name, real=True) for name in primes)
 
+
 SIGMOID = 1 / (1 + sp.exp(-D))
+
+
 DERIVATIVES = {sigma: SIGMOID, sigma1: sp.diff(SIGMOID, D), sigma2: sp.diff(SIGMOID, D, 2)}
 
 

@@ -1,7 +1,9 @@
-"""One forward pass, every named activation."""
+"""One forward pass, every named activation: read them, or replace one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,3 +33,14 @@ def record(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         for hook in hooks:
             hook.remove()
     return seen
+
+
+@contextmanager
+def replaced(model: nn.Module, name: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Within the block, the activation called `name` is replaced by change(activation)."""
+    point = dict(model.named_modules())[name]
+    hook = point.register_forward_hook(lambda module, inputs, output: change(output))
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -1,8 +1,4 @@
-"""A transformer that solves variable ω: it predicts the change of the state, at any amplitude.
-
-The flow is linear, so the next state scales with the trajectory; a softmax does not know that. The
-model is told: it sees the window divided by its own size and multiplies what it answers by it.
-"""
+"""Second-order least squares for small models: where AdamW stalls, Levenberg–Marquardt goes on."""
 
 from __future__ import annotations
 
@@ -11,31 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-
-from attention_in_motion.models import NLA
-
-CHANGE = 0.3  # the typical size of a state's change in one step, relative to the state
-
-
-def size_of(windows: Tensor) -> Tensor:
-    """s, the root mean square over states and components: (..., T, 2) → (..., 1, 1)."""
-    return windows.square().mean(dim=(-2, -1), keepdim=True).sqrt().clamp(min=1e-12)
-
-
-class Solver(nn.Module):
-    """Y_T = X_T + 0.3 s W_U hⁿ(X / s), with s the root mean square of the window.
-
-    X (seed, batch, T, 2) → (seed, batch, 1, 2), for the last position alone. With `normalised`,
-    Y(cX) = c Y(X) exactly; without, s = 1. `core` is an nLA without mask.
-    """
-
-    def __init__(self, core: NLA, *, normalised: bool) -> None:
-        super().__init__()
-        self.core, self.normalised = core, normalised
-
-    def forward(self, x: Tensor, last: bool = True) -> Tensor:
-        size = size_of(x) if self.normalised else torch.ones_like(x[..., :1, :1])
-        return x[..., -1:, :] + CHANGE * size * self.core(x / size, last=True)
 
 
 class LevenbergMarquardt:

@@ -12,16 +12,28 @@ from typing import Any
 
 from safetensors import safe_open
 
-from attention_in_motion.artifacts import (
-    DATA,
+from attention_in_motion.paths import DATA
+from attention_in_motion.training.descent import save_atomically
+from attention_in_motion.training.exactness import ExactnessMap
+from attention_in_motion.training.motion import MotionRun
+from attention_in_motion.training.oscillator import LinearRun, OscillatorRun, SolverRun
+from attention_in_motion.training.run import Run
+from attention_in_motion.training.store import (
     MANIFEST,
     load_or_train,
     manifest,
     read,
-    run_of,
     sha256,
 )
-from attention_in_motion.training import save_atomically
+
+KINDS = (OscillatorRun, LinearRun, SolverRun, MotionRun, ExactnessMap)  # named by the manifest
+
+
+def run_of(row: dict[str, Any]) -> Run:
+    """Rebuild the run that a manifest row or a file's provenance describes."""
+    kinds = {kind.__name__: kind for kind in KINDS}
+    config = {k: tuple(v) if isinstance(v, list) else v for k, v in row["config"].items()}
+    return kinds[row["experiment"]](**config)
 
 
 def ship(paths: Iterable[Path]) -> None:
@@ -37,8 +49,8 @@ def ship(paths: Iterable[Path]) -> None:
         found = {"file": target.name, "sha256": sha256(target), "command": command}
         rows[provenance["name"]] = {"name": provenance["name"], **found, **provenance}
     ordered = [rows[name] for name in sorted(rows)]
-    MANIFEST.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
-    (DATA / "README.md").write_text(table(ordered))
+    MANIFEST.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (DATA / "README.md").write_text(table(ordered), encoding="utf-8")
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -87,9 +87,6 @@ def energy(state: Tensor, omega0: Tensor | float) -> Tensor:
     return (p**2 + torch.as_tensor(omega0, dtype=x.dtype) ** 2 * x**2) / 2
 
 
-# Initial states: each sampler draws (*shape, 2) from its generator.
-
-
 def sample_box(shape: tuple[int, ...], low: float, high: float, rng: torch.Generator) -> Tensor:
     """x0, p0 ~ U[low, high] (the box of post 2's code is [0, 1])."""
     return low + (high - low) * torch.rand(*shape, 2, generator=rng)
@@ -111,9 +108,6 @@ def sample_energy(
     return torch.stack([radius * phase.cos() / omega0, radius * phase.sin()], dim=-1)
 
 
-# Errors of a predicted trajectory.
-
-
 def phase_point(state: Tensor, omega0: Tensor, gamma: Tensor) -> Tensor:
     """z = x + i (p + γ x) / ω, complex; |z(t)| = |z(0)| e^(−γt) never crosses zero. Underdamped."""
     require_underdamped(omega0, gamma)
@@ -133,11 +127,6 @@ def phase_space_error(
     omega0, gamma = (torch.as_tensor(v, dtype=true.dtype) for v in (omega0, gamma))
     ratio = phase_point(predicted, omega0, gamma) / phase_point(true, omega0, gamma)
     return (ratio - 1).abs(), ratio.abs().log(), -ratio.angle()
-
-
-def relative_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """The posts' error |x_pred − x_true| / |x_true|, on the position alone; (..., 2) → (...)."""
-    return ((predicted - true)[..., 0] / true[..., 0]).abs()
 
 
 def identify(matrix: Tensor, dt: float) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 INITIALISATION = 0  # the random stream of a seed that draws weights
+
+
 DATA = 1  # the first of its streams that draw data, one stream a chunk
+
 
 SCHEDULES = ("constant", "cosine", "one_cycle")
 
@@ -87,6 +91,21 @@ def clip_per_seed(parameters: list[nn.Parameter], n_seeds: int, limit: float) ->
         g.view(n_seeds, -1).mul_(factor[:, None])
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block torch computes on one thread; afterwards on as many as before.
+
+    Ensembles of small models gain nothing from a second thread, and on a busy machine two threads
+    that wait for each other make them tens of times slower.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def save_atomically(write: Callable[[Path], Any], path: Path) -> None:
     """Let `write` fill a neighbour of `path`, then rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +150,9 @@ def fit(
     for step in range(state["step"], steps):
         for group in optimiser.param_groups:
             group["lr"] = lr * schedule_factor(schedule, step, steps, warmup)
-        per_seed = descend(model, optimiser, loss, moved(batches(step), device), clip)  # (seed,)
+        per_seed = descend(
+            model, optimiser, loss, to_device(batches(step), device), clip
+        )  # (seed,)
         if state["losses"] is None:  # one block: a tensor kept per step would fragment the heap
             state["losses"] = torch.zeros(steps, len(per_seed), dtype=per_seed.dtype)
         state["losses"][step], state["step"] = per_seed, step + 1
@@ -181,7 +202,7 @@ def resume(
     return state
 
 
-def moved(batch: Any, device: str) -> Any:
+def to_device(batch: Any, device: str) -> Any:
     """A batch (tensor, or list or dict of tensors) on `device`."""
     if isinstance(batch, dict):
         return {name: part.to(device) for name, part in batch.items()}

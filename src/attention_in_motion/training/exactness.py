@@ -8,6 +8,8 @@ the error at the Gauss nodes of [−1, 1]² and the excesses over the bounds, in
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -16,14 +18,22 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from attention_in_motion.models import NLA
-from attention_in_motion.record import record
-from attention_in_motion.training import initialisers
-from attention_in_motion.uniform_motion import MotionAttention, next_position, quadrature
+from attention_in_motion.models.activations import record
+from attention_in_motion.models.motion import MotionAttention
+from attention_in_motion.models.transformer import NLA
+from attention_in_motion.physics.uniform_motion import next_position, quadrature
+from attention_in_motion.training.descent import initialisers
+from attention_in_motion.training.run import Run
 
 MIN_EPSILON = 1 / 3  # smallest input scale over distance of the positions
+
+
 MAX_GAP = 10.0  # largest logit gap at x = 0
+
+
 MAX_WEIGHT = 10.0  # without it, d ≥ 2 hides a large |P1 − P0| / |W_E| in the output's direction
+
+
 NODES = 12  # Gauss–Legendre nodes per axis
 
 
@@ -72,11 +82,15 @@ class Cell(NamedTuple):
 
 
 ONE_LAYER = [Cell(*c) for c in product((False, True), (1, 2, 4), (1, 2, 4), (False, True))]
+
+
 DEEPER = [  # positions only where there is no other way to tell the tokens apart
     Cell(residual, 1, 2, not residual, layers, d_mlp)
     for residual, layers, d_mlp in product((False, True), (1, 2, 3), (0, 8))
     if layers > 1 or d_mlp
 ]
+
+
 CELLS = ONE_LAYER + DEEPER
 
 
@@ -170,3 +184,37 @@ class Cells(nn.Module):
         """L-BFGS on the best seed of every cell."""
         for cell, ensemble, objective in zip(CELLS, self.cells, self.objectives, strict=True):
             refine(cell, ensemble, int(objective().argmin()), iterations)
+
+
+@dataclass(frozen=True)
+class ExactnessMap(Run):
+    """Every `exactness` cell under bounded weights: Adam on all seeds, L-BFGS on the best."""
+
+    seeds: tuple[int, ...] = tuple(range(4))
+    steps: int = 800
+    lr: float = 1e-2
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    iterations: int = 1000
+    snapshots: tuple[int, ...] = ()
+
+    def model(self) -> Cells:
+        """All cells, untrained, in float64."""
+        return Cells(self.seeds)
+
+    def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
+        """n batches of 1000 tokens x0, x1 ~ U[−1, 1] and x2: (n, 1000, 3, 1), float64."""
+        x = 2 * torch.rand((n, 1000, 2, 1), generator=rng, dtype=torch.float64) - 1
+        return (torch.cat([x, next_position(x)], dim=2),)
+
+    def batches(self) -> Callable[[int], Tensor]:
+        """Nothing to draw: every step sees the same Gauss nodes."""
+        return lambda step: torch.zeros(())
+
+    def loss(self, model: Cells, batch: Tensor) -> Tensor:
+        """Normalised MSE plus squared excesses over the bounds: (cell × seed,)."""
+        return torch.cat([objective() for objective in model.objectives])
+
+    def refine(self, model: Cells) -> None:
+        """The second stage of training, after the gradient descent on all seeds."""
+        model.refine_best(self.iterations)

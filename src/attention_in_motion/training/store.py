@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 import time
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,29 +22,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attention_in_motion import experiments
-from attention_in_motion.training import fit, save_atomically
+from attention_in_motion.paths import DATA, weights_folder
+from attention_in_motion.training.descent import fit, one_thread, save_atomically
+from attention_in_motion.training.run import RECIPE, Run, digest
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "data"
 MANIFEST = DATA / "manifest.json"
 N_SAMPLE = 4  # stored input–output pairs per seed
-
-
-def weights_folder() -> Path:
-    """Where runs that are not shipped are kept; AIM_WEIGHTS overrides runs/weights."""
-    return Path(os.environ.get("AIM_WEIGHTS", ROOT / "runs" / "weights"))
-
-
-def digest(run: Any) -> str:
-    """Twelve hex digits of the SHA-256 of a run's kind, recipe and every field off its default.
-
-    So a field added later, with a default that keeps the old behaviour, changes no key.
-    """
-    values = {f.name: (getattr(run, f.name), f.default) for f in fields(run)}
-    chosen = {name: value for name, (value, default) in values.items() if value != default}
-    whole = {"experiment": type(run).__name__, "recipe": experiments.RECIPE, **chosen}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def sha256(path: Path) -> str:
@@ -54,7 +38,7 @@ def sha256(path: Path) -> str:
 class Trained:
     """A finished run: its configuration, weights, thinned losses and where it came from."""
 
-    run: Any
+    run: Run
     tensors: dict[str, Tensor]
     provenance: dict[str, Any] = field(repr=False)
 
@@ -79,12 +63,13 @@ class Trained:
         return self.tensors["loss_steps"], self.tensors["losses"]
 
 
-def load_or_train(run: Any, name: str, *, retrain: bool = False, device: str = "cpu") -> Trained:
+def load_or_train(run: Run, name: str, *, retrain: bool = False, device: str = "cpu") -> Trained:
     """The finished run: shipped if its key is in the manifest, else kept from before, else trained.
 
-    `retrain` ignores what is shipped. Training shows a progress bar, checkpoints as it goes,
-    resumes after an interruption, and writes atomically under a lock. Raises FileNotFoundError or
-    ValueError, naming the file, when a shipped or kept file is missing, altered or truncated.
+    `retrain` trains, whatever is shipped or kept. Training shows a progress bar, checkpoints as it
+    goes, resumes after an interruption, and writes atomically under a lock. Raises
+    FileNotFoundError or ValueError, naming the file, when a shipped or kept file is missing,
+    altered or truncated.
     """
     key = digest(run)
     row = next((row for row in manifest() if row["key"] == key), None)
@@ -93,24 +78,41 @@ def load_or_train(run: Any, name: str, *, retrain: bool = False, device: str = "
     path = weights_folder() / f"{name}-{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
-        if not path.exists():
+        if retrain or not path.exists():
             checkpoint = path.with_suffix(".checkpoint")
             write(train(run, name, checkpoint=checkpoint, device=device), path)
     return read(path, run)
 
 
+def load_all(
+    runs: Mapping[str, Run], chapter: str, *, retrain: bool = False, device: str = "cpu"
+) -> dict[str, Trained]:
+    """`load_or_train` for every run of a page: {name: run} → {name: trained}.
+
+    A run's file is named after the page's number and the run: 03-8la-32-16-open.
+    """
+    files = {name: f"{chapter[:2]}-{slug(name)}" for name in runs}
+    options = {"retrain": retrain, "device": device}
+    return {name: load_or_train(run, files[name], **options) for name, run in runs.items()}
+
+
+def slug(name: str) -> str:
+    """A run's name as part of a file's: '8LA 32/16 open' → '8la-32-16-open'."""
+    return re.sub(r"[ /]+", "-", name.lower().replace(",", ""))
+
+
 def train(
-    run: Any, name: str = "training", *, checkpoint: Path | None = None, device: str = "cpu"
+    run: Run, name: str = "training", *, checkpoint: Path | None = None, device: str = "cpu"
 ) -> Trained:
     """Train `run` now and keep nothing on disk but the checkpoint, if one is named."""
     start = time.monotonic()
     model = run.model()
     options = {key: getattr(run, key) for key in ("steps", "lr", "weight_decay", "schedule")}
     places = {"checkpoint": checkpoint, "device": device, "label": name}
-    losses, snapshots = fit(
-        model, run.loss, run.batches(), snapshots=run.snapshots, **options, **places
-    )
-    if hasattr(run, "refine"):
+    with one_thread():
+        losses, snapshots = fit(
+            model, run.loss, run.batches(), snapshots=run.snapshots, **options, **places
+        )
         run.refine(model)
     kept = thinned(len(losses))
     tensors = {"loss_steps": kept, "losses": losses[kept], **sample(run, model.cpu())}
@@ -121,11 +123,11 @@ def train(
         "name": name,
         "key": digest(run),
         "experiment": type(run).__name__,
-        "recipe": experiments.RECIPE,
+        "recipe": RECIPE,
         "config": asdict(run),
         "device": device,
         "dtype": str(losses.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
+        "threads": 1,
         "torch": torch.__version__,
         "seconds": round(time.monotonic() - start, 1),
         "final_loss": [float(f"{v:.4g}") for v in losses[-100:].mean(dim=0)],
@@ -133,7 +135,7 @@ def train(
     return Trained(run, tensors, provenance)
 
 
-def sample(run: Any, model: nn.Module) -> dict[str, Tensor]:
+def sample(run: Run, model: nn.Module) -> dict[str, Tensor]:
     """A few held-out inputs and the model's outputs, to recognise the weights by."""
     drawn = run.draw(torch.Generator().manual_seed(0), 1)[0][0, :N_SAMPLE, :-1]
     inputs = drawn.expand(len(run.seeds), *drawn.shape).contiguous()
@@ -154,7 +156,7 @@ def thinned(steps: int) -> Tensor:
     return torch.cat([torch.arange(min(20, steps)), spaced, torch.tensor([steps - 1])]).unique()
 
 
-def read(path: Path, run: Any, expected: str | None = None) -> Trained:
+def read(path: Path, run: Run, expected: str | None = None) -> Trained:
     """Read a finished run; refuse a file that is missing, altered, truncated or another run's."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: shipped weights are missing; restore the file")
@@ -173,10 +175,4 @@ def read(path: Path, run: Any, expected: str | None = None) -> Trained:
 
 def manifest() -> list[dict[str, Any]]:
     """The rows of data/manifest.json, one per shipped run."""
-    return json.loads(MANIFEST.read_text()) if MANIFEST.exists() else []
-
-
-def run_of(row: dict[str, Any]) -> Any:
-    """Rebuild the run that a manifest row or a file's provenance describes."""
-    config = {k: tuple(v) if isinstance(v, list) else v for k, v in row["config"].items()}
-    return getattr(experiments, row["experiment"])(**config)
+    return json.loads(MANIFEST.read_text(encoding="utf-8")) if MANIFEST.exists() else []

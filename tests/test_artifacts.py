@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from attention_in_motion.experiments import OscillatorRun
 
 from attention_in_motion import artifacts, shipping
-from attention_in_motion.experiments import OscillatorRun
 
 RUN = OscillatorRun(seeds=(0, 1), steps=25, batch=16, snapshots=(0, 5))
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch.nn.functional import scaled_dot_product_attention
-
 from attention_in_motion.attention import Attention, Linear, attention_weights
 from attention_in_motion.record import record
+from torch.nn.functional import scaled_dot_product_attention
+
 from attention_in_motion.training import initialisers
 
 

@@ -1,10 +1,10 @@
 """Rollouts against matrix powers, and the sliding window."""
 
 import torch
+from attention_in_motion.rollout import last_position, rollout
 
 from attention_in_motion import oscillator
 from attention_in_motion.models import NLA
-from attention_in_motion.rollout import last_position, rollout
 from attention_in_motion.training import initialisers
 
 double = torch.float64

@@ -1,9 +1,9 @@
 """The saliency map against planted Jacobians and finite differences."""
 
 import torch
+from attention_in_motion.saliency import off_diagonal_share, saliency
 
 from attention_in_motion.models import NLA
-from attention_in_motion.saliency import off_diagonal_share, saliency
 from attention_in_motion.training import initialisers
 
 

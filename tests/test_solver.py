@@ -1,12 +1,12 @@
 """Second-order steps against exact answers."""
 
 import torch
-from torch import nn
-
 from attention_in_motion.artifacts import train
 from attention_in_motion.experiments import SolverRun
-from attention_in_motion.models import LinearPredictor
 from attention_in_motion.solver import LevenbergMarquardt
+from torch import nn
+
+from attention_in_motion.models import LinearPredictor
 from attention_in_motion.training import initialisers
 
 

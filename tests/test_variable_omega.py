@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from attention_in_motion.experiments import OscillatorRun, SolverRun
 
 from attention_in_motion import oscillator, variable_omega
-from attention_in_motion.experiments import OscillatorRun, SolverRun
 from attention_in_motion.models import in_context_least_squares
 
 double = torch.float64

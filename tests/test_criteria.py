@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from attention_in_motion.experiments import OscillatorRun, log_uniform_steps
 from torch import nn
 
 from attention_in_motion import criteria, oscillator, variable_omega
-from attention_in_motion.experiments import OscillatorRun, log_uniform_steps
 from attention_in_motion.models import in_context_map
 
 double = torch.float64

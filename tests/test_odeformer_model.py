@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from attention_in_motion.record import record
 from safetensors.torch import load_file
 
 from attention_in_motion.odeformer.model import (
@@ -14,7 +15,6 @@ from attention_in_motion.odeformer.model import (
     ODEFormerConfig,
     order_numbers,
 )
-from attention_in_motion.record import record
 
 DATA = Path(__file__).parent / "data"
 CONFIG = ODEFormerConfig(

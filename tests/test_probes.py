@@ -1,10 +1,10 @@
 """Probes: exact on what is linear, honest on noise; moves reach the output."""
 
 import torch
+from attention_in_motion.record import places, record
 
 from attention_in_motion import probes
 from attention_in_motion.models import NLA
-from attention_in_motion.record import places, record
 from attention_in_motion.training import initialisers
 
 

@@ -3,9 +3,9 @@
 import pytest
 import sympy as sp
 import torch
+from attention_in_motion.taylor import DERIVATIVES, D, R, epsilon, sigma1, sigma2, x0, x1
 
 from attention_in_motion import taylor, uniform_motion
-from attention_in_motion.taylor import DERIVATIVES, D, R, epsilon, sigma1, sigma2, x0, x1
 
 POINT = {D: sp.Rational(-4, 5), R: sp.Rational(-9), x0: sp.Rational(1, 3), x1: sp.Rational(-5, 7)}
 SCALE = {taylor.a: 1, taylor.P: 1, taylor.c: 0, taylor.p0: 0}

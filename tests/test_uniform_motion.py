@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-
-from attention_in_motion import uniform_motion as um
 from attention_in_motion.exactness import Cell, Objective, refine
 from attention_in_motion.experiments import LADDER, MotionRun
-from attention_in_motion.models import NLA
 from attention_in_motion.rules import RULES
+
+from attention_in_motion import uniform_motion as um
+from attention_in_motion.models import NLA
 from attention_in_motion.training import fit, initialisers
 
 DOUBLE = torch.float64

@@ -1,4 +1,4 @@
-"""Where things lie: the one place that knows the folders of the checkout."""
+"""Where things lie, said once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 DATA = ROOT / "data"
-RUNS = ROOT / "runs"
+RUNS = ROOT / "runs"  # re-runs and weights that are not shipped
 
 
 def require_checkout() -> None:
-    """Raise FileNotFoundError, in one line, when the package is installed without its checkout."""
-    if not (BOOK / "_toc.yml").exists():
-        raise FileNotFoundError(f"{BOOK}: no book here; install from a checkout (pip install -e .)")
+    """Raise FileNotFoundError in one line where the package is installed without its checkout."""
+    if not (ROOT / "_toc.yml").is_file():
+        advice = "clone the repository and install it with pip install -e ."
+        raise FileNotFoundError(f"{ROOT}: holds no book, only the installed package; {advice}")
 
 
 def weights_folder() -> Path:
-    """Where runs that are not shipped are kept; AIM_WEIGHTS overrides runs/weights."""
-    return Path(os.environ.get("AIM_WEIGHTS", RUNS / "weights"))
+    """Where runs that are not shipped are kept; AIM_WEIGHTS overrides runs/weights.
+
+    Raises FileNotFoundError without a checkout, rather than fill the Python installation.
+    """
+    if "AIM_WEIGHTS" in os.environ:
+        return Path(os.environ["AIM_WEIGHTS"])
+    require_checkout()
+    return RUNS / "weights"

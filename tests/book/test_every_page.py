@@ -9,6 +9,7 @@ import papermill
 import pytest
 
 from attention_in_motion.book import pages
+from attention_in_motion.chapters import contents
 from attention_in_motion.paths import BOOK, ROOT
 
 PAGES = {path.relative_to(BOOK).with_suffix("").as_posix(): path for path in pages.pages()}
@@ -32,7 +33,7 @@ def test_every_code_cell_was_executed_in_order_without_error(page):
 def test_the_parameters_cell_comes_first_and_papermill_reads_it(page):
     assert "parameters" in cells(page)[0].metadata.tags
     found = papermill.inspect_notebook(str(PAGES[page]))
-    assert list(found) == list(pages.declared(page).Parameters.model_fields)
+    assert list(found) == list(contents.PAGES[page].Parameters.model_fields)
     for entry in found.values():
         assert entry["inferred_type_name"] != "None" and entry["help"]
 
@@ -44,7 +45,7 @@ def test_the_second_cell_validates(page):
 
 @every_page
 def test_the_defaults_are_allowed(page):
-    pages.declared(page).Parameters.given(pages.defaults(page))
+    contents.PAGES[page].Parameters.given(pages.defaults(page))
 
 
 @every_page
@@ -82,6 +83,10 @@ def test_cells_with_claims_are_not_compared_byte_for_byte(page):
 @every_page
 def test_a_notebook_stays_small(page):
     assert PAGES[page].stat().st_size <= 1.5e6
+
+
+def test_every_page_is_declared_and_every_declared_page_is_there():
+    assert set(PAGES) == set(contents.PAGES)
 
 
 def test_the_two_tables_of_contents_are_one():

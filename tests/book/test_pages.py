@@ -133,7 +133,7 @@ def declare(monkeypatch, allowed):
             raise ValueError(f"omega0 = {values['omega0']!r}: must be one of {allowed}")
 
     module = Namespace(PAGE="01_page", Parameters=Namespace(given=given))
-    monkeypatch.setattr(pages, "declared", lambda page: module)
+    monkeypatch.setattr(pages.contents, "named", lambda page: module)
 
 
 def test_run_executes_with_other_parameters_into_runs(book, monkeypatch):

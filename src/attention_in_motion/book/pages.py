@@ -16,9 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -30,6 +28,7 @@ from nbformat import NotebookNode
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from attention_in_motion.chapters import contents
 from attention_in_motion.paths import BOOK, RUNS, require_checkout
 
 ONE_THREAD = {
@@ -87,9 +86,9 @@ def run(page: str, given: Mapping[str, str]) -> Path:
     Names, types and ranges are checked before a kernel starts; ValueError is one line, and so it is
     when the page fails, whose traceback is then kept beside where its outputs would have been.
     """
-    name = declared(page).PAGE
-    values = {key: literal(text) for key, text in given.items()}
-    declared(name).Parameters.given(defaults(name) | values)
+    declared = contents.named(page)
+    name, values = declared.PAGE, {key: literal(text) for key, text in given.items()}
+    declared.Parameters.given(defaults(name) | values)
     key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
     target = RUNS / name / key / f"{Path(name).name}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,21 +103,10 @@ def run(page: str, given: Mapping[str, str]) -> Path:
     return target
 
 
-def declared(page: str) -> Any:
-    """The module that declares a page: its full name PAGE and its Parameters."""
-    from attention_in_motion import parameters
-
-    if page not in parameters.CHAPTERS:
-        parameters.validate(page, {})
-    fields = parameters.CHAPTERS[page].model_fields
-    given = partial(parameters.validate, page)
-    return SimpleNamespace(PAGE=page, Parameters=SimpleNamespace(given=given, model_fields=fields))
-
-
 def defaults(page: str) -> dict[str, Any]:
     """The literals of a page's parameters cell."""
     require_checkout()
-    found = papermill.inspect_notebook(str(BOOK / f"{declared(page).PAGE}.ipynb"))
+    found = papermill.inspect_notebook(str(BOOK / f"{contents.named(page).PAGE}.ipynb"))
     return {name: literal(entry["default"]) for name, entry in found.items()}
 
 

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from attention_in_motion.claims import wilson
 from attention_in_motion.odeformer.decode import Decoded, generate, likeliest, sample
 from attention_in_motion.odeformer.expressions import chain
 from attention_in_motion.odeformer.inference import (
@@ -55,7 +54,8 @@ from attention_in_motion.odeformer.systems import (
 )
 from attention_in_motion.odeformer.tokens import KINDS, System
 from attention_in_motion.odeformer.train import load, teacher_forced, validation_batches
-from attention_in_motion.training import save_atomically
+from attention_in_motion.statistics import share as wilson
+from attention_in_motion.training.descent import save_atomically
 
 NOISES = (0.0, 0.05)
 STARTS = ("given start", "new start")

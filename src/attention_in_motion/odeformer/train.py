@@ -35,7 +35,7 @@ from attention_in_motion.odeformer.stream import (
     evaluation_samples,
 )
 from attention_in_motion.odeformer.tokens import KINDS
-from attention_in_motion.training import INITIALISATION, fit, save_atomically, seeded
+from attention_in_motion.training.descent import INITIALISATION, fit, save_atomically, seeded
 
 Batch = dict[str, Tensor]
 

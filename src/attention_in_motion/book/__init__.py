@@ -1,1 +1,0 @@
-"""Reading and executing the book's pages."""

@@ -1,0 +1,127 @@
+"""Chapter 3, fourth section: by which method does a transformer step an oscillator forward?
+
+The criteria of Kantamneni, Liu and Tegmark (2024) for "the model uses the method g", on a model of
+variable ω0 and Δt.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from attention_in_motion.chapters.page import (
+    Count,
+    LearningRate,
+    Positive,
+    Seeds,
+    claim,
+    require,
+    rules,
+)
+from attention_in_motion.chapters.page import (
+    Parameters as PageParameters,
+)
+
+if TYPE_CHECKING:
+    from attention_in_motion.training.oscillator import OscillatorRun
+
+PAGE = "03_variable_omega/criteria"
+
+
+class Parameters(PageParameters):
+    """What the page may be given."""
+
+    page = PAGE
+    omega0_min: Positive
+    omega0_max: Positive
+    dt_min: Positive
+    context: Annotated[int, Field(ge=5, le=400)]
+    steps: Count
+    batch: Count
+    lr: LearningRate
+    n_seeds: Seeds
+    n_test: Annotated[int, Field(ge=16)]
+    retrain: bool
+    device: Literal["cpu", "cuda"]
+
+    @model_validator(mode="after")
+    def steps_below_a_period(self) -> Parameters:
+        low, high = self.omega0_min, self.omega0_max
+        require(low < high, "omega0_max", high, f"> omega0_min = {low:g}")
+        shortest = 2 * math.pi / high
+        allowed = f"< 2π / omega0_max = {shortest:.3g}"
+        require(self.dt_min < shortest, "dt_min", self.dt_min, allowed)
+        return self
+
+
+# The place is chosen on one half of the trajectories and scored on the other.
+RULES = rules(
+    PAGE,
+    claim(
+        "P2.23",
+        "(criterion 1) exp(AΔt) is encoded",
+        "held-out R² of its entries at the last position",
+        at_least=0.9,
+        kind="ours",
+    ),
+    claim(
+        "P2.23b",
+        "... beyond the powers of AΔt that Taylor's method needs",
+        "held-out R² of what (AΔt)^1 to (AΔt)^5 leave of it",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.24",
+        "(criterion 2) where it is encoded better, the model errs less",
+        "rank correlation over positions of its R² with −log10 MSE",
+        at_least=0.8,
+        kind="ours",
+    ),
+    claim(
+        "P2.25",
+        "(criterion 3) it explains the stream better than Taylor's powers do",
+        "held-out explained variance, mean over places: powers of exp(AΔt) minus powers of AΔt",
+        at_least=0.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.26",
+        "(criterion 4) moving the stream from one exp(AΔt) to another moves the answer",
+        "share of pairs with score at least 0.95",
+        at_least=0.9,
+        kind="ours",
+    ),
+    claim(
+        "P2.26b",
+        "... and a random move of equal size does not",
+        "mean score of random directions",
+        at_most=0.05,
+        kind="ours",
+    ),
+    claim(
+        "P2.26c",
+        "... nor does the same move in an untrained network",
+        "median score",
+        at_most=0.3,
+        kind="ours",
+    ),
+)
+
+
+# Built like the models of Kantamneni et al., without damping: over forty steps as long as a period
+# nothing would be left to predict.
+SHAPE = {"n_layers": 3, "d_model": 32, "d_head": 32, "d_mlp": 128, "positions": True}
+
+
+def runs(p: Parameters) -> dict[str, OscillatorRun]:
+    """The model of variable time step."""
+    from attention_in_motion.training.oscillator import OscillatorRun
+
+    limits = {"omega0_min": p.omega0_min, "omega0_max": p.omega0_max, "dt_min": p.dt_min}
+    limits |= {"gamma_min": 0.0, "gamma_max": 0.0, "context": p.context, "start": "box"}
+    recipe = {"steps": p.steps, "batch": p.batch, "lr": p.lr, "schedule": "one_cycle"}
+    recipe |= {"seeds": tuple(range(p.n_seeds))}
+    return {"variable step": OscillatorRun(**limits, **SHAPE, **recipe)}

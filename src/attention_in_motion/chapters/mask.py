@@ -1,0 +1,92 @@
+"""Chapter 3, first section: is it cheating without the causal mask, and is it the mask at all?"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from attention_in_motion.chapters.oscillators import WIDE, OverFrequencies, ladder
+from attention_in_motion.chapters.page import claim, rules
+
+if TYPE_CHECKING:
+    from attention_in_motion.training.oscillator import OscillatorRun
+
+PAGE = "03_variable_omega/mask"
+
+
+class Parameters(OverFrequencies):
+    """What the page may be given."""
+
+    page = PAGE
+
+
+# "Open" means without causal mask; MSE is the squared error of the next state at the last position.
+RULES = rules(
+    PAGE,
+    claim(
+        "P2.11",
+        "there is no cheating in removing the mask",
+        "MSE at positions before the last with the future exchanged, over without (4LA 32/16 open)",
+        at_most=1.1,
+    ),
+    claim(
+        "P2.11b",
+        "removing the mask improves the last position",
+        "main effect of the mask's removal on log10 MSE",
+        at_most=0.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.11c",
+        "a loss on the last position alone improves it",
+        "main effect on log10 MSE",
+        at_most=0.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.11d",
+        "positions improve it",
+        "main effect on log10 MSE",
+        at_most=0.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.11e",
+        "with the mask, positions and the last-position loss nothing is lost",
+        "MSE of that cell over the post's (open, all positions, no embedding)",
+        at_most=1.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.19",
+        "without mask and positions the past is a set",
+        "relative change of the prediction when the first 39 states are shuffled, float64",
+        at_most=1e-06,
+        kind="ours",
+        source="rounding",
+        seeds=False,
+    ),
+)
+
+
+# Mask × loss × positions on 4LA 32/16; two of the eight cells are rungs of the ladder.
+FACTORS = {"causal": (True, False), "loss_on": ("all", "last"), "positions": (False, True)}
+NAMES = {"causal": "open", "loss_on": "last loss", "positions": "positions"}
+
+
+def factorial() -> dict[str, dict[str, Any]]:
+    """The eight cells by name, each factor named where it is at its second level."""
+    cells = {}
+    for levels in itertools.product(*FACTORS.values()):
+        chosen = dict(zip(FACTORS, levels, strict=True))
+        words = [NAMES[f] for f, level in chosen.items() if level == FACTORS[f][1]]
+        cells[" ".join(["4LA 32/16", *words])] = {"n_layers": 4, **WIDE, **chosen}
+    return cells
+
+
+def runs(p: Parameters) -> dict[str, OscillatorRun]:
+    """The eight cells of the factorial, and the last rung of the ladder."""
+    from attention_in_motion.training.oscillator import OscillatorRun
+
+    cells = {name: OscillatorRun(**p.recipe, **cell) for name, cell in factorial().items()}
+    return {**cells, "8LA 32/16 open": ladder(p)["8LA 32/16 open"]}

@@ -1,0 +1,133 @@
+"""Chapter 3, third section: a transformer that solves variable ω, and what it knows of ω0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from attention_in_motion.chapters.oscillators import VariableDamping, ladder
+from attention_in_motion.chapters.page import Count, Seeds, claim, rules
+
+if TYPE_CHECKING:
+    from attention_in_motion.training.oscillator import OscillatorRun
+
+PAGE = "03_variable_omega/solver"
+
+
+class Parameters(VariableDamping):
+    """What the page may be given."""
+
+    page = PAGE
+    solver_seeds: Seeds
+    solver_steps: Count
+    polishing: Annotated[int, Field(ge=0)]
+    gamma_seeds: Seeds
+
+
+RULES = rules(
+    PAGE,
+    claim(
+        "P2.15",
+        "open: can a transformer do it? (at most 16 000 parameters)",
+        "MSE, ω0 ∈ [1, 4]",
+        at_most=1e-09,
+        kind="open",
+    ),
+    claim(
+        "P2.15b",
+        "... and roll it out",
+        "median e_50",
+        at_most=0.01,
+        kind="open",
+    ),
+    claim(
+        "P2.15c",
+        "the solution is no linear rule in disguise",
+        "superposition defect over root-mean-square error",
+        at_least=100.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.17",
+        "the model learns ω0 first, then predicts",
+        "share of pairs whose prediction follows ω0 when the residual stream is moved (score "
+        "at least 0.95)",
+        at_least=0.9,
+    ),
+    claim(
+        "P2.17b",
+        "... and not under a random move of equal size",
+        "mean score of random directions",
+        at_most=0.05,
+        kind="ours",
+    ),
+    claim(
+        "P2.18b",
+        "the solver handles variable γ as well",
+        "median e_50 with γ ~ U[0, 0.5]",
+        at_most=0.01,
+        kind="ours",
+    ),
+    claim(
+        "P2.22",
+        "ω0² stands linearly in the solver's stream before the answer is formed",
+        "held-out R² at the last position, best place before the last block's output",
+        at_least=0.95,
+        kind="ours",
+    ),
+    claim(
+        "P2.22b",
+        "... and it takes training to get there",
+        "highest held-out R² of ω0² from the raw window, an untrained network, shuffled labels",
+        at_most=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.22c",
+        "... also in windows that begin later, where the start does not give ω0 away",
+        "held-out R² at the last position, at the same place",
+        at_least=0.95,
+        kind="ours",
+    ),
+    claim(
+        "P2.22d",
+        "... which again takes training",
+        "highest held-out R² of the three controls in such windows",
+        at_most=0.5,
+        kind="ours",
+    ),
+)
+
+
+# Ways to solve variable ω with at most 16 000 parameters, from the plainest to the best.
+SHARED = {"loss_on": "last", "causal": False, "positions": True, "schedule": "one_cycle"}
+SHARED |= {"lr": 3e-3}
+LARGE = {"n_layers": 3, "d_model": 24, "d_head": 24, "d_mlp": 48}
+SMALL = {"n_layers": 2, "d_model": 12, "d_head": 12, "d_mlp": 24}
+SOLVERS: dict[str, dict[str, Any]] = {
+    "plain": {"normalised": False, "later": 0.0, **LARGE},
+    "normalised": LARGE,
+    "small": SMALL,
+    "small, polished": SMALL,
+}
+BEST = "small, polished"
+
+
+def runs(p: Parameters) -> dict[str, OscillatorRun]:
+    """The four solvers, the best one with variable damping, and the ladder for comparison."""
+    from attention_in_motion.training.oscillator import SolverRun
+
+    budget = {"seeds": tuple(range(p.solver_seeds)), "steps": p.solver_steps}
+    shared = {**p.physics, **SHARED, **budget}
+    polished = {"iterations": p.polishing}
+    found: dict[str, OscillatorRun] = {
+        f"solver {name}": SolverRun(**shared, **shape, **(polished if name == BEST else {}))
+        for name, shape in SOLVERS.items()
+    }
+    damped = {"gamma_min": 0.0, "gamma_max": p.gamma_max, "points": 1024}
+    damped |= {"seeds": tuple(range(p.gamma_seeds))}
+    found["solver small polished variable gamma"] = SolverRun(
+        **{**shared, **SMALL, **polished, **damped}
+    )
+    return {**found, **ladder(p)}

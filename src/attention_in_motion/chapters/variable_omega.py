@@ -1,0 +1,163 @@
+"""Chapter 3, post 2 at variable ω: the post's ladder, and the linear question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from attention_in_motion.chapters.oscillators import LADDER, VariableDamping, ladder
+from attention_in_motion.chapters.page import Seeds, claim, rules
+
+if TYPE_CHECKING:
+    from attention_in_motion.training.oscillator import OscillatorRun
+
+PAGE = "03_variable_omega"
+LAST_RUNG = "8LA 32/16 open"
+CONTEXTS = (1, 2, 3, 5, 10, 20, 40)  # of the linear models
+
+
+class Parameters(VariableDamping):
+    """What the page may be given."""
+
+    page = PAGE
+    longer: Annotated[int, Field(ge=2)]
+    longer_seeds: Seeds
+
+
+# e_50 is the phase-space error after 50 rollout steps, MSE the squared error of the next state
+# after 40: per seed the median (mean for MSE) over held-out trajectories, ω0 spread evenly over its
+# range; ratios compare seed by seed, over seeds the geometric mean. "Helps" is read as: e_50 falls
+# by more than a tenth; "a lot": by more than half. "Open" means without causal mask.
+RULES = rules(
+    PAGE,
+    claim(
+        "P2.6",
+        "variable ω: the problem is no longer linear",
+        "held-out MSE of Eq. 2 solved by least squares, T = 5, float64",
+        at_least=1e-06,
+        source="rounding",
+        seeds=False,
+    ),
+    claim(
+        "P2.6b",
+        "Eq. 2 solved is exact to rounding from five tokens on",
+        "largest held-out MSE of Eq. 2 solved, T = 5 to 40, float64",
+        at_most=1e-15,
+        kind="ours",
+        source="rounding",
+        seeds=False,
+    ),
+    claim(
+        "P2.7",
+        "OLA 2/2 cannot learn variable ω: wrong within about 10 steps",
+        "rollout steps until e_n > 0.1",
+        at_most=10.0,
+    ),
+    claim(
+        "P2.8",
+        "OLA 8/4 does not help, seems worse",
+        "e_50 of OLA 8/4 over OLA 2/2",
+        at_least=1.0,
+    ),
+    claim(
+        "P2.9",
+        "8LA 16/8 with the mask does not help",
+        "e_50 of 8LA 16/8 over OLA 2/2",
+        at_least=0.9,
+    ),
+    claim(
+        "P2.10",
+        "removing the causal mask helps a lot",
+        "e_50 of 4LA 32/16 open over masked",
+        at_most=0.5,
+    ),
+    claim(
+        "P2.10b",
+        "... also with eight layers",
+        "e_50 of 8LA 32/16 open over masked",
+        at_most=0.5,
+    ),
+    claim(
+        "P2.12",
+        "more layers help without the mask",
+        "e_50 of 8LA 32/16 open over 4LA 32/16 open",
+        at_most=0.9,
+    ),
+    claim(
+        "P2.12b",
+        "8LA 32/16 open leads by about 1 rad after 50 steps at ω0 = 2",
+        "median absolute phase error [rad]",
+        at_least=0.5,
+        at_most=1.5,
+    ),
+    claim(
+        "P2.12c",
+        "more training is not what the ladder lacks",
+        "e_50 of 8LA 32/16 open after four times as many steps",
+        at_least=0.1,
+        kind="ours",
+    ),
+    claim(
+        "P2.13",
+        "the n-LA tracks better than linear regression",
+        "e_50 of 8LA 32/16 open over Eq. 2 solved, T = 40",
+        at_most=1.0,
+    ),
+    claim(
+        "P2.13b",
+        "... than linear regression as the post trained it",
+        "e_50 of 8LA 32/16 open over Eq. 2 by AdamW, T = 40",
+        at_most=1.0,
+    ),
+    claim(
+        "P2.14",
+        "the n-LA is not linear",
+        "relative superposition defect of 8LA 32/16 open",
+        at_least=0.01,
+    ),
+    claim(
+        "P2.14b",
+        "... because the rollout of its linear surrogate diverges",
+        "e_50 of Eq. 2 solved, T = 40, on the linear oscillator itself",
+        at_most=0.1,
+        source="exact",
+        seeds=False,
+    ),
+    claim(
+        "P2.18",
+        "variable γ can be learned as well",
+        "e_50 of 4LA 32/16 open with γ ~ U[0, 0.5] over γ = 0.1",
+        at_most=2.0,
+    ),
+    claim(
+        "P2.21",
+        "in-context least squares is the ceiling",
+        "MSE in float32, T = 40",
+        at_most=1e-13,
+        kind="ours",
+        source="rounding",
+        seeds=False,
+    ),
+)
+
+
+def contexts(p: Parameters) -> list[int]:
+    """The contexts of the linear models, none longer than the window."""
+    return [t for t in CONTEXTS if t <= p.context]
+
+
+def runs(p: Parameters) -> dict[str, OscillatorRun]:
+    """The ladder; its last rung trained longer; one with variable damping; Eq. 2 descended."""
+    from attention_in_motion.training.oscillator import LinearRun, OscillatorRun
+
+    few = {**p.recipe, "seeds": tuple(range(p.longer_seeds))}
+    damped = {"gamma_min": 0.0, "gamma_max": p.gamma_max}
+    found = ladder(p)
+    longer = {**few, **LADDER[LAST_RUNG], "steps": p.longer * p.steps}
+    found[f"{LAST_RUNG} longer"] = OscillatorRun(**longer)
+    varied = {**few, **LADDER["4LA 32/16 open"], **damped}
+    found["4LA 32/16 open variable gamma"] = OscillatorRun(**varied)
+    for t in contexts(p):
+        found[f"linear {t}"] = LinearRun(**{**p.recipe, "context": t, "loss_on": "last"})
+    return found

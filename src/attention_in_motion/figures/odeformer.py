@@ -1,0 +1,78 @@
+"""Figures of chapter 5's first page."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from attention_in_motion.figures.style import COLOURS, panels
+
+
+def odeformer_path(
+    times: ArrayLike, observed: ArrayLike, words: list[str], attention: Tensor, found: ArrayLike
+) -> Figure:
+    """Observed points (n, dimension), attention (words, n) of each written word, found (n, ...)."""
+    figure, (left, middle, right) = panels(3, width=3.8, height=min(0.14 * len(words), 4) + 1.6)
+    for colour, values in zip(("model", "second", "linear"), observed.T, strict=False):
+        left.plot(times, values, ".", color=COLOURS[colour])
+        right.plot(times, values, ".", color=COLOURS[colour], alpha=0.4)
+    right.plot(times, found, color=COLOURS["truth"], linewidth=1)
+    middle.imshow(attention, aspect="auto", cmap="viridis")
+    middle.set(yticks=range(len(words)), xlabel="point", title="looked at while writing")
+    middle.set_yticklabels(words, fontsize=7)
+    middle.grid(False)
+    left.set(xlabel="t", title="observed")
+    right.set(xlabel="t", title="integrated from the equation")
+    return figure
+
+
+def recognised(rows: list[dict], conditions: list[str], methods: list[str]) -> Figure:
+    """Share and interval per group of systems: one panel per condition, one colour per method."""
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    size = {"width": 3.6, "height": 0.3 * len(groups) + 1, "sharey": True}
+    figure, axes = panels(len(conditions), **size)
+    colours = dict(zip(methods, ("model", "third", "linear"), strict=True))
+    for ax, condition in zip(axes, conditions, strict=True):
+        for row in rows:
+            if row["condition"] != condition or row["method"] not in colours:
+                continue
+            colour = COLOURS[colours[row["method"]]]
+            y = groups.index(row["group"]) + 0.2 * (methods.index(row["method"]) - 1)
+            ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1)
+            ax.plot(row["share"], y, "o", color=colour, markersize=4)
+        ax.set(title=condition, xlim=(-0.02, 1.02), xlabel="share with R² > 0.9")
+    axes[0].set(yticks=range(len(groups)), yticklabels=groups)
+    axes[0].invert_yaxis()
+    for method, colour in colours.items():
+        axes[-1].plot([], [], "o", color=COLOURS[colour], label=method)
+    axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def worked(examples: dict[str, tuple]) -> Figure:
+    """One panel per (times, observed, curve): against time in 1-D, a phase portrait in 2-D."""
+    figure, axes = panels(len(examples), width=2.7, height=2.7)
+    for ax, (name, (times, observed, curve)) in zip(axes, examples.items(), strict=True):
+        flat = observed.shape[1] == 1
+        for values, style in ((observed, "."), (curve, "-")):
+            pair = (times, values) if flat else (values[:, 0], values[:, 1])
+            ax.plot(*pair, style, color=COLOURS["control" if style == "." else "model"])
+        ax.set(title=name, xlabel="t" if flat else "x", ylabel="x" if flat else "y")
+        ax.title.set_fontsize(8)
+    return figure
+
+
+def against_steepness(steepness: Tensor, scores: Tensor) -> Figure:
+    """R² (curve, steepness) against the steepness: median and middle half."""
+    figure, (axes,) = panels(1, width=6)
+    shown = scores.clamp(min=-1)
+    low, middle, high = shown.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=shown.dtype), dim=0)
+    axes.plot(steepness, middle, ".-", color=COLOURS["model"])
+    axes.fill_between(steepness, low, high, color=COLOURS["model"], alpha=0.2, linewidth=0)
+    axes.axhline(0.9, color=COLOURS["control"], linestyle=":")
+    axes.set(xscale="log", xlabel="steepness a", ylabel="R² of the best sample", ylim=(-1.05, 1.05))
+    axes.set_xticks(steepness, [f"{float(a):.2g}" for a in steepness])
+    axes.minorticks_off()
+    return figure

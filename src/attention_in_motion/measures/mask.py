@@ -1,0 +1,48 @@
+"""The causal mask: what leaks through an open one, and the effects of a two-level factorial."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from attention_in_motion.measures.trajectories import TestSet, for_every_seed
+from attention_in_motion.models.activations import record
+
+
+@torch.no_grad()
+def leak(model: nn.Module, test: TestSet, positions: list[int]) -> tuple[Tensor, Tensor]:
+    """MSE at `positions` with the true future in the window, and with another trajectory's.
+
+    Position t predicts state t + 1; its future, states t + 1 … T − 1, is exchanged with that of the
+    next trajectory in the set. (seed, positions) each.
+    """
+    x = for_every_seed(model, test.windows)
+    swapped, target = x.roll(1, 1), test.states[:, 1 : test.context + 1]
+    kept = (model(x) - target)[:, :, positions].square().mean(dim=(1, 3))
+    exchanged = []
+    for t in positions:
+        blind = model(torch.cat([x[:, :, : t + 1], swapped[:, :, t + 1 :]], dim=2))
+        exchanged.append((blind - target)[:, :, t].square().mean(dim=(1, 2)))
+    return kept, torch.stack(exchanged, dim=1)
+
+
+@torch.no_grad()
+def mass_on_next(model: nn.Module, test: TestSet) -> Tensor:
+    """Attention weight from t to t + 1, the highest of the layers: (seed,), mean over t < T."""
+    seen = record(model, for_every_seed(model, test.windows))
+    maps = [weights for name, weights in seen.items() if name.endswith("attention.weights")]
+    means = [weights.diagonal(1, -2, -1).mean(dim=(1, 2, 3)) for weights in maps]
+    return torch.stack(means).amax(dim=0)
+
+
+def effect(outcome: Tensor, factors: tuple[int, ...]) -> Tensor:
+    """Effect of a factor, or interaction of several, in a two-level factorial: (2, …, 2, seed) →
+    (seed,).
+
+    The mean over the cells in which an even number of `factors` (axes) is at its first level, minus
+    that over the others; so a main effect is second level minus first.
+    """
+    sign = torch.ones_like(outcome)
+    for axis in factors:
+        sign.select(axis, 0).neg_()
+    return 2 * (sign * outcome).flatten(0, -2).mean(0)

@@ -1,0 +1,71 @@
+"""The one-dimensional layer of post 3 as algebra: its exact map and its Taylor expansion.
+
+Symbols as in `uniform_motion.Layer`, in the dimensionless form ε = s/P, D = Q P, R = A P². The
+weights σ, σ', σ'' are the sigmoid and its derivatives at the gap at rest, D. Post 3 obtains the
+expansion from a fit of α1; here it follows from the weights alone.
+"""
+
+from __future__ import annotations
+
+import sympy as sp
+
+x0, x1 = sp.symbols("x_0 x_1", real=True)
+
+
+a, s, c, p0, P = sp.symbols("a s c p_0 P", real=True)
+
+
+D, R = sp.symbols("D R", real=True)
+
+
+epsilon = sp.Symbol("epsilon", real=True)
+
+
+primes = (r"\sigma", r"\sigma^{\prime}", r"\sigma^{\prime\prime}")  # typeset as they stand
+
+
+sigma, sigma1, sigma2 = (sp.Symbol(name, real=True) for name in primes)
+
+
+SIGMOID = 1 / (1 + sp.exp(-D))
+
+
+DERIVATIVES = {sigma: SIGMOID, sigma1: sp.diff(SIGMOID, D), sigma2: sp.diff(SIGMOID, D, 2)}
+
+
+def gap() -> sp.Expr:
+    """Δ = (Q + A s x1)(h1 − h0) = (D + R ε x1)(1 + ε (x1 − x0))."""
+    return (D + R * epsilon * x1) * (1 + epsilon * (x1 - x0))
+
+
+def exact_map() -> sp.Expr:
+    """y = c + a (h0 + σ(Δ)(h1 − h0)) with h0 = p0 + s x0 and h1 − h0 = P (1 + ε (x1 − x0))."""
+    attention = 1 / (1 + sp.exp(-gap()))
+    return c + a * p0 + a * P * (epsilon * x0 + attention * (1 + epsilon * (x1 - x0)))
+
+
+def expansion() -> list[sp.Poly]:
+    """Orders 0, 1, 2 of (y − c − a p0) / (a P) in ε: polynomials in x0, x1, exact."""
+    shift = sp.expand(gap() - D)
+    attention = sigma + sigma1 * shift + sigma2 * shift**2 / 2  # + O(ε³)
+    y = sp.expand(epsilon * x0 + attention * (1 + epsilon * (x1 - x0)))
+    return [sp.Poly(y.coeff(epsilon, order), x0, x1) for order in range(3)]
+
+
+def first_order() -> tuple[sp.Expr, sp.Expr]:
+    """C0 and C1 of y = const + a s (C0 x0 + C1 x1) + O(ε), since a P ε = a s."""
+    linear = expansion()[1]
+    return linear.coeff_monomial(x0), linear.coeff_monomial(x1)
+
+
+def second_order() -> dict[sp.Expr, sp.Expr]:
+    """The coefficients of x0², x0 x1 and x1², times a s ε in y."""
+    quadratic = expansion()[2]
+    return {m: sp.factor(quadratic.coeff_monomial(m)) for m in (x0**2, x0 * x1, x1**2)}
+
+
+def family() -> dict[sp.Symbol, sp.Expr]:
+    """R and the gain a s for which (C0, C1) a s = (−1, 2): a free D, hence one parameter."""
+    gain = sp.Symbol("a s", real=True)
+    c0, c1 = first_order()
+    return sp.solve([gain * c0 + 1, gain * c1 - 2], [R, gain], dict=True)[0]

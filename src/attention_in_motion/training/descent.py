@@ -1,0 +1,214 @@
+"""Training by gradient descent. Knows no model and no physics.
+
+A model is anything with parameters, a loss is `loss(model, batch) -> (seed,)`, a batch source is
+`batches(step) -> batch`. Seeds share nothing: the losses are summed over seeds, and every update
+(AdamW, clipping) acts on each seed's slice alone, so an ensemble is its members run one by one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+INITIALISATION = 0  # the random stream of a seed that draws weights
+
+
+DATA = 1  # the first of its streams that draw data, one stream a chunk
+
+
+SCHEDULES = ("constant", "cosine", "one_cycle")
+
+
+def seeded(seed: int, stream: int) -> torch.Generator:
+    """The generator of one random stream of one seed; streams are statistically independent."""
+    entropy = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(entropy) >> 1)
+
+
+def initialisers(seeds: Iterable[int]) -> list[torch.Generator]:
+    """One generator per seed for drawing initial weights."""
+    return [seeded(seed, INITIALISATION) for seed in seeds]
+
+
+class Batches:
+    """An endless batch source with random access: the same step gives the same batch, always.
+
+    `draw(rng, n)` returns a tuple of tensors with leading axis n, one entry per step; a chunk of
+    steps is drawn at once per seed. `batches(step)` stacks the seeds: tensors (seed, ...).
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[torch.Generator, int], tuple[Tensor, ...]],
+        seeds: Iterable[int],
+        chunk: int = 50,
+    ) -> None:
+        self.draw, self.seeds, self.chunk = draw, list(seeds), chunk
+        self.held: tuple[int, list[Tensor]] | None = None
+
+    def __call__(self, step: int) -> list[Tensor]:
+        index, offset = divmod(step, self.chunk)
+        if self.held is None or self.held[0] != index:
+            per_seed = [self.draw(seeded(s, DATA + index), self.chunk) for s in self.seeds]
+            self.held = index, [torch.stack(parts, dim=1) for parts in zip(*per_seed, strict=True)]
+        return [part[offset] for part in self.held[1]]
+
+
+def schedule_factor(schedule: str, step: int, steps: int, warmup: int) -> float:
+    """Learning rate at `step` as a fraction of its peak.
+
+    Linear warm-up over `warmup` steps, then `constant`, or `cosine` to zero; `one_cycle` is a
+    cosine rise over the first 30% of the steps followed by a cosine fall to zero.
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule = {schedule!r}: must be one of {', '.join(SCHEDULES)}")
+    if schedule == "one_cycle":
+        peak = 0.3 * steps
+        phase = step / peak - 1 if step < peak else (step - peak) / (steps - peak)
+        return (1 + math.cos(math.pi * phase)) / 2
+    if step < warmup:
+        return (step + 1) / warmup
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1))) / 2
+    return 1.0
+
+
+def clip_per_seed(parameters: list[nn.Parameter], n_seeds: int, limit: float) -> None:
+    """Scale each seed's gradient to norm ≤ limit; a model without seed axis has n_seeds = 1."""
+    grads = [p.grad for p in parameters if p.grad is not None]
+    norms = torch.stack([g.reshape(n_seeds, -1).norm(dim=1) for g in grads]).norm(dim=0)  # (seed,)
+    factor = (limit / norms.clamp(min=1e-12)).clamp(max=1.0)
+    for g in grads:
+        g.view(n_seeds, -1).mul_(factor[:, None])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block torch computes on one thread; afterwards on as many as before.
+
+    Ensembles of small models gain nothing from a second thread, and on a busy machine two threads
+    that wait for each other make them tens of times slower.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def save_atomically(write: Callable[[Path], Any], path: Path) -> None:
+    """Let `write` fill a neighbour of `path`, then rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def fit(
+    model: nn.Module,
+    loss: Callable[[nn.Module, Any], Tensor],
+    batches: Callable[[int], Any],
+    *,
+    steps: int,
+    lr: float = 1e-3,
+    schedule: str = "constant",
+    warmup: int = 0,
+    weight_decay: float = 0.0,
+    clip: float | None = None,
+    snapshots: Iterable[int] = (),
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 1000,
+    device: str = "cpu",
+    label: str = "training",
+) -> tuple[Tensor, dict[int, dict[str, Tensor]]]:
+    """Minimise Σ_seed loss with AdamW (β = 0.9, 0.999) for `steps` steps, in place, on `device`.
+
+    Returns the losses (steps, seed), each before its update, and {step: state dict} after the
+    steps named in `snapshots` (0 is the initial state). With `checkpoint`, an interrupted run
+    continues bit for bit from its last saved step; the file is removed when the run ends.
+    """
+    model.to(device)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+    state = resume(checkpoint, model, optimiser) or {"step": 0, "losses": None, "snapshots": {}}
+    wanted = set(snapshots)
+    if 0 in wanted and state["step"] == 0:
+        state["snapshots"][0] = copy_of(model)
+    bar = tqdm(total=steps, initial=state["step"], desc=label, disable=None)
+    for step in range(state["step"], steps):
+        for group in optimiser.param_groups:
+            group["lr"] = lr * schedule_factor(schedule, step, steps, warmup)
+        per_seed = descend(
+            model, optimiser, loss, to_device(batches(step), device), clip
+        )  # (seed,)
+        if state["losses"] is None:  # one block: a tensor kept per step would fragment the heap
+            state["losses"] = torch.zeros(steps, len(per_seed), dtype=per_seed.dtype)
+        state["losses"][step], state["step"] = per_seed, step + 1
+        if step + 1 in wanted:
+            state["snapshots"][step + 1] = copy_of(model)
+        bar.update()
+        if step % 100 == 0:
+            bar.set_postfix(loss=f"{per_seed.median():.2e}")
+        if checkpoint is not None and (step + 1) % checkpoint_every == 0:
+            suspend(checkpoint, model, optimiser, state)
+    bar.close()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return state["losses"], state["snapshots"]
+
+
+def descend(
+    model: nn.Module, optimiser: torch.optim.Optimizer, loss: Callable, batch: Any, clip: Any
+) -> Tensor:
+    """One optimiser step on one batch; the losses (seed,) before it."""
+    per_seed = loss(model, batch)  # (seed,)
+    optimiser.zero_grad()
+    per_seed.sum().backward()
+    if clip is not None:
+        clip_per_seed(list(model.parameters()), len(per_seed), clip)
+    optimiser.step()
+    return per_seed.detach()
+
+
+def suspend(
+    checkpoint: Path, model: nn.Module, optimiser: torch.optim.Optimizer, state: dict
+) -> None:
+    """Write everything that `resume` needs, atomically."""
+    whole = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), **state}
+    save_atomically(lambda path: torch.save(whole, path), checkpoint)
+
+
+def resume(
+    checkpoint: Path | None, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> dict | None:
+    """Restore model and optimiser from a checkpoint and return its state; None if there is none."""
+    if checkpoint is None or not checkpoint.exists():
+        return None
+    state = torch.load(checkpoint, weights_only=True)
+    model.load_state_dict(state.pop("model"))
+    optimiser.load_state_dict(state.pop("optimiser"))
+    return state
+
+
+def to_device(batch: Any, device: str) -> Any:
+    """A batch (tensor, or list or dict of tensors) on `device`."""
+    if isinstance(batch, dict):
+        return {name: part.to(device) for name, part in batch.items()}
+    return batch.to(device) if isinstance(batch, Tensor) else [part.to(device) for part in batch]
+
+
+def copy_of(model: nn.Module) -> dict[str, Tensor]:
+    """A detached CPU copy of the model's weights by name."""
+    return {name: t.detach().cpu().clone() for name, t in model.state_dict().items()}

@@ -1,0 +1,220 @@
+"""Which attention layers can be uniform motion exactly, found by training under bounded weights.
+
+A cell is one architecture. Without bounds many cells come as close as they like (attention can be
+made hard, positions far apart), so the weights are bounded: |P1 − P0| ≤ |W_E| / MIN_EPSILON, every
+logit gap at x = 0 within ±max_gap, every weight within ±MAX_WEIGHT. Adam, then L-BFGS, minimise
+the error at the Gauss nodes of [−1, 1]² and the excesses over the bounds, in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from attention_in_motion.models.activations import record
+from attention_in_motion.models.motion import MotionAttention
+from attention_in_motion.models.transformer import NLA
+from attention_in_motion.physics.uniform_motion import next_position, quadrature
+from attention_in_motion.training.descent import initialisers
+from attention_in_motion.training.run import Run
+
+MIN_EPSILON = 1 / 3  # smallest input scale over distance of the positions
+
+
+MAX_GAP = 10.0  # largest logit gap at x = 0
+
+
+MAX_WEIGHT = 10.0  # without it, d ≥ 2 hides a large |P1 − P0| / |W_E| in the output's direction
+
+
+NODES = 12  # Gauss–Legendre nodes per axis
+
+
+class Cell(NamedTuple):
+    """One architecture of the map."""
+
+    residual: bool
+    heads: int
+    d: int
+    positions: bool
+    layers: int = 1
+    d_mlp: int = 0
+
+    def __str__(self) -> str:
+        residual = "residual, " if self.residual else ""
+        heads = f"{self.heads} head{'s' if self.heads > 1 else ''}, d = {self.d}"
+        depth = f", {self.layers} layers" if self.layers > 1 else ""
+        mlp = f", MLP {self.d_mlp}" if self.d_mlp else ""
+        return f"{residual}{heads}{', positions' if self.positions else ''}{depth}{mlp}"
+
+    @property
+    def exact(self) -> bool:
+        """The theory: a residual, or two heads and a position channel beside the content."""
+        return self.residual or (self.heads > 1 and self.d > 1 and self.positions)
+
+    def model(self, rngs: list[torch.Generator]) -> nn.Module:
+        """Its untrained ensemble in float64; positions and queries start small, so do the gaps."""
+        model = self.architecture(rngs).double()
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name.endswith(("P", "W_Q.W", "W_Q.b")):
+                    weight.mul_(0.1)
+        return model
+
+    def architecture(self, rngs: list[torch.Generator]) -> nn.Module:
+        """With W_E from and W_U to one dimension."""
+        if self.layers == 1 and self.d_mlp == 0:
+            shape = {"d_model": self.d, "n_heads": self.heads, "projections": "both"}
+            options = {"positions": self.positions, "residual": self.residual}
+            return MotionAttention(rngs, **shape, **options)
+        shape = {"n_layers": self.layers, "n_heads": self.heads, "d_mlp": self.d_mlp}
+        widths = {"d_model": self.d, "d_head": self.d, "d_in": 1, "d_out": 1}
+        context = 2 if self.positions else 0
+        options = {"context": context, "residual": self.residual, "attention_bias": True}
+        return NLA(rngs, causal=False, **shape, **widths, **options)
+
+
+ONE_LAYER = [Cell(*c) for c in product((False, True), (1, 2, 4), (1, 2, 4), (False, True))]
+
+
+DEEPER = [  # positions only where there is no other way to tell the tokens apart
+    Cell(residual, 1, 2, not residual, layers, d_mlp)
+    for residual, layers, d_mlp in product((False, True), (1, 2, 3), (0, 8))
+    if layers > 1 or d_mlp
+]
+
+
+CELLS = ONE_LAYER + DEEPER
+
+
+def grid() -> tuple[Tensor, Tensor]:
+    """Tokens (n + 1, 2, 1) at the Gauss nodes of [−1, 1]² and at rest; their weights (n,)."""
+    x0, x1, weights = (torch.from_numpy(part) for part in quadrature(NODES, "uniform"))
+    tokens = torch.stack([x0, x1], dim=-1).unsqueeze(-1)  # (n, 2, 1)
+    return torch.cat([tokens, torch.zeros_like(tokens[:1])]), weights
+
+
+class Objective(nn.Module):
+    """Normalised MSE of a cell on U[−1, 1]² plus its squared excesses over the bounds: (seed,)."""
+
+    def __init__(self, cell: nn.Module, max_gap: float = MAX_GAP) -> None:
+        super().__init__()
+        self.recorded = nn.Sequential(cell, nn.Identity())  # names the output for `record`
+        self.cell, self.max_gap = cell, max_gap
+        self.tokens, self.weights = grid()
+        self.target = next_position(self.tokens)[:-1, 0, 0]  # (n,)
+
+    def forward(self) -> Tensor:
+        seen = record(self.recorded, self.tokens.expand(len(self.cell.W_E.W), -1, -1, -1))
+        error = seen["1"][:, :-1, -1, 0] - self.target  # (seed, n)
+        nmse = error**2 @ self.weights / (self.target**2 @ self.weights)  # (seed,)
+        weights = torch.cat([p.flatten(1) for p in self.cell.parameters()], dim=1)
+        bounds = (
+            gaps_at_rest(seen).abs() - self.max_gap,
+            distance(self.cell) - 1 / MIN_EPSILON,
+            weights.abs() - MAX_WEIGHT,
+        )
+        return nmse + (torch.cat(bounds, dim=1).relu() ** 2).sum(dim=1)
+
+
+def gaps_at_rest(seen: dict[str, Tensor]) -> Tensor:
+    """Every logit gap, last minus first token, of the last sample: (seed, layer × head × query)."""
+    if "0.gaps" in seen:
+        return seen["0.gaps"][:, -1]
+    weights = [value[:, -1] for name, value in seen.items() if name.endswith("attention.weights")]
+    return torch.cat([w.log().diff(dim=-1).flatten(1) for w in weights], dim=1)
+
+
+def distance(cell: nn.Module) -> Tensor:
+    """|P1 − P0| / |W_E| = 1 / ε (seed, 1); zero without positions."""
+    scale = cell.W_E.W.flatten(1).norm(dim=1, keepdim=True)  # (seed, 1)
+    if cell.P is None:
+        return torch.zeros_like(scale)
+    return cell.P.diff(dim=-2).flatten(1).norm(dim=1, keepdim=True) / scale
+
+
+def member(cell: Cell, ensemble: nn.Module, seed: int) -> nn.Module:
+    """A copy of one seed of an ensemble, as an ensemble of one."""
+    one = cell.model([torch.Generator()])
+    one.load_state_dict({name: w[seed : seed + 1] for name, w in ensemble.state_dict().items()})
+    return one
+
+
+def refine(
+    cell: Cell, ensemble: nn.Module, seed: int, iterations: int, max_gap: float = MAX_GAP
+) -> None:
+    """Polish one seed of an ensemble in place by L-BFGS."""
+    one = member(cell, ensemble, seed)
+    objective, parameters = Objective(one, max_gap), list(one.parameters())
+
+    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        nn.utils.vector_to_parameters(torch.from_numpy(flat), parameters)
+        one.zero_grad()
+        loss = objective().sum()
+        loss.backward()
+        return loss.item(), nn.utils.parameters_to_vector([p.grad for p in parameters]).numpy()
+
+    start = nn.utils.parameters_to_vector(parameters).detach().numpy()
+    options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 50, "ftol": 0, "gtol": 0}
+    found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
+    nn.utils.vector_to_parameters(torch.from_numpy(found.x), parameters)
+    for name, weight in ensemble.state_dict().items():
+        weight[seed] = one.state_dict()[name][0]
+
+
+class Cells(nn.Module):
+    """All cells, one ensemble each: tokens (seed, n, 2, 1) → (cell, seed, n, 1, 1)."""
+
+    def __init__(self, seeds: tuple[int, ...]) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(cell.model(initialisers(seeds)) for cell in CELLS)
+        self.objectives = [Objective(cell) for cell in self.cells]  # a list: nothing to save
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return torch.stack([cell(tokens)[:, :, -1:] for cell in self.cells])
+
+    def refine_best(self, iterations: int) -> None:
+        """L-BFGS on the best seed of every cell."""
+        for cell, ensemble, objective in zip(CELLS, self.cells, self.objectives, strict=True):
+            refine(cell, ensemble, int(objective().argmin()), iterations)
+
+
+@dataclass(frozen=True)
+class ExactnessMap(Run):
+    """Every `exactness` cell under bounded weights: Adam on all seeds, L-BFGS on the best."""
+
+    seeds: tuple[int, ...] = tuple(range(4))
+    steps: int = 800
+    lr: float = 1e-2
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    iterations: int = 1000
+    snapshots: tuple[int, ...] = ()
+
+    def model(self) -> Cells:
+        """All cells, untrained, in float64."""
+        return Cells(self.seeds)
+
+    def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
+        """n batches of 1000 tokens x0, x1 ~ U[−1, 1] and x2: (n, 1000, 3, 1), float64."""
+        x = 2 * torch.rand((n, 1000, 2, 1), generator=rng, dtype=torch.float64) - 1
+        return (torch.cat([x, next_position(x)], dim=2),)
+
+    def batches(self) -> Callable[[int], Tensor]:
+        """Nothing to draw: every step sees the same Gauss nodes."""
+        return lambda step: torch.zeros(())
+
+    def loss(self, model: Cells, batch: Tensor) -> Tensor:
+        """Normalised MSE plus squared excesses over the bounds: (cell × seed,)."""
+        return torch.cat([objective() for objective in model.objectives])
+
+    def refine(self, model: Cells) -> None:
+        """The second stage of training, after the gradient descent on all seeds."""
+        model.refine_best(self.iterations)

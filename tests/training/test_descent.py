@@ -1,0 +1,118 @@
+"""fit: ensembles are their members, resuming is exact, schedules and clipping do what they say."""
+
+import pytest
+import torch
+from torch import nn
+
+from attention_in_motion.models.transformer import NLA
+from attention_in_motion.training.descent import (
+    Batches,
+    clip_per_seed,
+    fit,
+    initialisers,
+    save_atomically,
+    schedule_factor,
+    seeded,
+)
+
+OPTIONS = {"lr": 3e-3, "clip": 0.05, "weight_decay": 0.01, "schedule": "cosine", "warmup": 5}
+
+
+def draw(rng, n):
+    return (torch.randn(n, 8, 4, 2, generator=rng, dtype=torch.float64),)
+
+
+def loss(model, batch):
+    return (model(batch[0][:, :, :-1]) - batch[0][:, :, 1:]).square().mean(dim=(1, 2, 3))
+
+
+def run(seeds, steps=50, **options):
+    model = NLA(initialisers(seeds), n_layers=2, d_model=4, d_head=2).double()
+    losses, snapshots = fit(
+        model, loss, Batches(draw, seeds, chunk=7), steps=steps, **OPTIONS | options
+    )
+    return model, losses, snapshots
+
+
+def test_an_ensemble_is_its_seeds_one_by_one():
+    together, losses, _ = run([3, 1, 4])
+    for i, seed in enumerate([3, 1, 4]):
+        alone, own, _ = run([seed])
+        torch.testing.assert_close(losses[:, i : i + 1], own, rtol=0, atol=1e-10)
+        for a, b in zip(together.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(a[i : i + 1], b, rtol=0, atol=1e-10)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_resuming_is_as_if_nothing_had_happened(tmp_path):
+    checkpoint = tmp_path / "run.checkpoint"
+    undisturbed, losses, snapshots = run([0, 1], snapshots=(0, 10, 40))
+    model = NLA(initialisers([0, 1]), n_layers=2, d_model=4, d_head=2).double()
+    source = Batches(draw, [0, 1], chunk=7)
+
+    def breaks_down(step):
+        if step == 33:
+            raise Interrupted
+        return source(step)
+
+    saving = {"checkpoint": checkpoint, "checkpoint_every": 10, "snapshots": (0, 10, 40)}
+    with pytest.raises(Interrupted):
+        fit(model, loss, breaks_down, steps=50, **OPTIONS, **saving)
+    assert checkpoint.exists()
+    resumed, again, snapped = run([0, 1], **saving)
+    assert torch.equal(again, losses)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(resumed.parameters(), undisturbed.parameters(), strict=True)
+    )
+    assert snapped.keys() == snapshots.keys() == {0, 10, 40}
+    assert all(torch.equal(snapped[s][k], t) for s in snapshots for k, t in snapshots[s].items())
+    assert not checkpoint.exists()
+
+
+def test_batches_are_random_access_and_differ_between_seeds_and_steps():
+    source = Batches(draw, [0, 1], chunk=3)
+    first, fourth = source(0)[0], source(4)[0]
+    assert torch.equal(source(0)[0], first) and torch.equal(source(4)[0], fourth)
+    assert first.shape == (2, 8, 4, 2)
+    assert not torch.equal(first[0], first[1]) and not torch.equal(first, fourth)
+
+
+def test_random_streams_do_not_repeat():
+    draws = {torch.rand((), generator=seeded(s, k)).item() for s in range(20) for k in range(20)}
+    assert len(draws) == 400
+
+
+def test_clipping_is_per_seed():
+    weight = nn.Parameter(torch.zeros(2, 3))
+    weight.grad = torch.tensor([[3.0, 0, 4], [0.3, 0, 0.4]])
+    clip_per_seed([weight], 2, 1.0)
+    torch.testing.assert_close(weight.grad, torch.tensor([[0.6, 0, 0.8], [0.3, 0, 0.4]]))
+
+
+def test_schedules_start_peak_and_end_where_they_should():
+    assert schedule_factor("constant", 70, 100, 0) == 1
+    assert [schedule_factor("constant", s, 100, 4) for s in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+    assert schedule_factor("cosine", 10, 110, 10) == 1
+    assert schedule_factor("cosine", 60, 110, 10) == pytest.approx(0.5)
+    assert schedule_factor("one_cycle", 0, 100, 0) == 0
+    assert schedule_factor("one_cycle", 30, 100, 0) == 1
+    assert schedule_factor("one_cycle", 100, 100, 0) == pytest.approx(0)
+    with pytest.raises(ValueError, match="schedule = 'linear'"):
+        schedule_factor("linear", 0, 1, 0)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "kept"
+    path.write_text("old", encoding="utf-8")
+
+    def fails(partial):
+        partial.write_text("half", encoding="utf-8")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        save_atomically(fails, path)
+    assert path.read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,52 @@
+"""What the runs draw."""
+
+import math
+
+import pytest
+import torch
+
+from attention_in_motion.models.linear import in_context_least_squares
+from attention_in_motion.physics import oscillator
+from attention_in_motion.training.oscillator import OscillatorRun, between, log_uniform_steps
+
+
+def test_steps_are_log_uniform_up_to_a_whole_period():
+    omega0 = 1 + 3 * torch.rand(20_000, generator=torch.Generator().manual_seed(0))
+    dt = log_uniform_steps(omega0, 0.02, torch.Generator().manual_seed(1))
+    share = (dt / 0.02).log() / (2 * math.pi / omega0 / 0.02).log()
+    assert share.min() >= 0 and share.max() <= 1
+    deciles = share.quantile(torch.linspace(0.1, 0.9, 9))
+    assert (deciles - torch.linspace(0.1, 0.9, 9)).abs().max() < 0.02
+
+
+def test_a_run_with_variable_steps_draws_trajectories_of_one_step_each():
+    run = OscillatorRun(omega0_min=1.0, omega0_max=4.0, dt_min=0.02, context=9, batch=64)
+    states = run.draw(torch.Generator().manual_seed(0), 2)[0].double()
+    assert states.shape == (2, 64, 10, 2)
+    predicted = in_context_least_squares(states[..., :-1, :])
+    assert torch.allclose(predicted, states[..., -1, :], atol=1e-3)
+    change = (states[..., 1, :] - states[..., 0, :]).norm(dim=-1)
+    assert change.std() > 0.3  # steps of very different lengths
+
+
+def test_other_runs_draw_what_they_drew_before():
+    run = OscillatorRun(omega0_min=1.0, omega0_max=4.0, context=5, start="box", batch=7)
+    rng = torch.Generator().manual_seed(3)
+    states = run.draw(rng, 2)[0]
+    rng = torch.Generator().manual_seed(3)
+    state0 = oscillator.sample_box((2, 7), 0.0, 1.0, rng)
+    omega0 = between(1.0, 4.0, (2, 7), rng)
+    times = oscillator.uniform_times(6, 0.1)
+    assert torch.equal(states, oscillator.trajectory(state0, omega0, 0.1, times))
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"dt_min": -0.1}, "dt_min = -0.1: must be >= 0 and < 2π/omega0_max = 3.14"),
+        ({"dt_min": 4.0}, "dt_min = 4: must be >= 0 and < 2π/omega0_max = 3.14"),
+    ],
+)
+def test_impossible_steps_are_refused(options, line):
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        OscillatorRun(**options)

@@ -131,5 +131,7 @@ def test_importing_the_package_draws_no_random_number():
 
 
 def test_listing_claims_does_not_wait_for_torch():
-    code = f"import sys, {PACKAGE}.__main__, {PACKAGE}.book.tables; sys.exit('torch' in sys.modules)"
+    code = (
+        f"import sys, {PACKAGE}.__main__, {PACKAGE}.book.tables; sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 from attention_in_motion.book import reading
+from attention_in_motion.cli import pages
 from attention_in_motion.paths import BOOK
 
 
@@ -40,8 +42,11 @@ def test_what_json_prints_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("run", "1", "-p", "gamma", "9"), "error: gamma = 9: must be < omega0 = 2"),
-        (("run", "1", "-p", "omega_0", "3"), "error: omega_0: unknown parameter; known are omega0,"),
+        (("run", "1", "-p", "gamma", "9"), "error: gamma = 9.0: must be < omega0 = 2"),
+        (
+            ("run", "1", "-p", "omega_0", "3"),
+            "error: omega_0: unknown parameter; known are omega0,",
+        ),
         (("run", "9"), "error: chapter = '9': must be one of 01_fixed_omega,"),
         (("claims", "--from", "nowhere"), "error: nowhere: no such file or folder"),
         (("retrain", "99"), "error: chapter = '99': nothing is shipped under that name"),
@@ -51,3 +56,10 @@ def test_bad_input_ends_in_one_line_before_anything_starts(words, line):
     done = command(*words)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith(line), done.stderr
+
+
+def test_version_two_of_the_builder_is_refused(monkeypatch):
+    assert CliRunner().invoke(pages.check_builder).exit_code == 0
+    monkeypatch.setattr(pages, "version", lambda name: "2.1.7")
+    error = CliRunner().invoke(pages.check_builder).exception
+    assert str(error).startswith("jupyter-book = 2.1.7: must be 1.x")

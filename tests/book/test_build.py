@@ -12,7 +12,6 @@ import nbformat
 import pytest
 import yaml
 
-from attention_in_motion.cli import pages as commands
 from attention_in_motion.paths import BOOK, ROOT
 
 sys.path.append(str(BOOK / "_ext"))
@@ -194,10 +193,3 @@ def test_mathjax_is_found_where_pip_has_put_it(monkeypatch):
     monkeypatch.setattr(offline_maths, "files", lambda name: None)
     with pytest.raises(FileNotFoundError, match="not in the installed sphinx-mathjax-offline"):
         offline_maths.bundle()
-
-
-def test_version_two_of_the_builder_is_refused(monkeypatch):
-    assert commands.check_builder.callback() is None
-    monkeypatch.setattr(commands, "version", lambda name: "2.1.7")
-    with pytest.raises(ValueError, match=r"jupyter-book = 2\.1\.7: must be 1\.x"):
-        commands.check_builder.callback()

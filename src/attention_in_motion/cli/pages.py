@@ -32,7 +32,7 @@ def outputs(notebooks: tuple[Path, ...]) -> None:
     from attention_in_motion.paths import BOOK
 
     tables.write()
-    pages.write_outputs(*notebooks or pages.pages())
+    pages.write_outputs(*(notebooks or pages.pages()))
     picture = pages.figure("01_fixed_omega", "fig-rollouts")
     (BOOK / "images" / "rollouts.png").write_bytes(picture)  # the README's figure
 

@@ -1,10 +1,10 @@
-"""The second stages keep to one thread when a page calls them, and give the others back."""
+"""The impossibility at toy size; second stages keep to one thread and give the others back."""
 
 import pytest
 import torch
 
 from attention_in_motion.training import exactness, second_order
-from attention_in_motion.training.descent import initialisers
+from attention_in_motion.training.descent import fit, initialisers
 from attention_in_motion.training.oscillator import SolverRun
 
 CELL = exactness.Cell(True, 1, 1, False)
@@ -52,3 +52,31 @@ def test_a_failure_gives_the_threads_back_too(two_threads, monkeypatch):
     with pytest.raises(ArithmeticError, match="planted"):
         exactness.refine(CELL, CELL.model(initialisers([0])), 0, iterations=2)
     assert seen == [1] and torch.get_num_threads() == 2
+
+
+def bounded_minimum(cell, n_seeds=3):
+    ensemble = cell.model(initialisers(range(n_seeds)))
+    objective = exactness.Objective(ensemble)
+    fit(objective, lambda m, _: m(), lambda step: torch.zeros(()), steps=150, lr=0.02)
+    exactness.refine(cell, ensemble, int(objective().argmin()), 200)
+    return objective().min().item()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        exactness.Cell(False, 1, 1, True),
+        exactness.Cell(False, 2, 1, True),
+        exactness.Cell(False, 2, 2, False),
+    ],
+    ids=["one head", "two heads, d = 1", "two heads, no positions"],
+)
+def test_no_success_where_theory_forbids_it(cell):
+    assert not cell.exact
+    assert bounded_minimum(cell) > 1e-10
+
+
+def test_success_where_theory_allows_it():
+    cell = exactness.Cell(True, 1, 1, False)
+    assert cell.exact
+    assert bounded_minimum(cell) < 1e-20

@@ -112,3 +112,10 @@ def test_streams_have_one_row_per_position_and_heads_side_by_side(context):
     assert {tuple(h.shape[:3]) for h in found.values()} == {(2, 10, context)}
     assert found["blocks.1.attention.heads"].shape[3] == 6
     assert found["resid_pre"].shape[3] == found["blocks.0.resid_post"].shape[3] == 4
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.003, 1e-5])
+def test_no_power_is_lost_because_the_step_is_short(dt):
+    # (AΔt)^j has two entries that vary, and AΔt itself one: its other entry is Δt
+    assert criteria.taylor_powers(make(dt=dt)).shape[1] == 9
+    assert criteria.multistep(make(dt=dt)).shape[1] == 1

@@ -118,3 +118,7 @@ def test_regression_of_the_attention_is_the_best_layers():
     coefficients, r2 = motion_layer.regress_attention(layer)
     np.testing.assert_allclose(coefficients[0], best.alpha, atol=1e-8)
     assert r2.item() == pytest.approx(best.r2, abs=1e-8)
+
+
+def test_the_best_gap_is_the_limit_of_the_best_layers():
+    assert pytest.approx(motion_layer.BEST_GAP, abs=5e-4) == motion_layer.best_layer(1e-3).D

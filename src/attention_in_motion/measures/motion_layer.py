@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from attention_in_motion.physics.uniform_motion import quadrature
 
+BEST_GAP = -0.905  # D of the least error as ε → 0, x0, x1 ~ N(0, 1): `best_layer` finds it
+
 
 class Layer(NamedTuple):
     """The seven numbers that a one-dimensional, one-head layer is; each (seed,) or a float.

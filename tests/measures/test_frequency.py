@@ -71,3 +71,20 @@ def test_partial_r2_finds_what_was_planted_and_nothing_else():
     noisy = torch.where(torch.arange(4000) < 2000, outcome, 1e6 * noise)
     seen = (torch.arange(4000) < 2000).double()
     assert abs(frequency.partial_r2(noisy, cause, given, seen) - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("limits", [(0.05, 2.0), (6.0, 8.0)])
+def test_no_answer_leaves_the_limits_and_too_narrow_ones_are_answered_exactly(make, limits):
+    test = make(low=3.99, high=4.01)
+    last = test.windows[:, -1], test.next
+    found = frequency.believed_omega0(*last, test.gamma, 0.1, limits)
+    nearest = torch.full_like(found, min(limits, key=lambda end: abs(end - 4)))
+    assert torch.allclose(found, nearest, rtol=1e-12)
+
+
+def test_a_believed_omega0_below_a_thousandth_is_found(make):
+    test = make(gamma=(0.0, 0.0), low=2e-4, high=8e-4, dt=1000.0)
+    limits = (1e-5, 1.6e-3)
+    last = test.windows[:, -1], test.next
+    found = frequency.believed_omega0(*last, test.gamma, 1000.0, limits)
+    assert torch.allclose(found, test.omega0, rtol=1e-5)

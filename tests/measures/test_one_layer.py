@@ -1,5 +1,8 @@
 """A one-layer model is the affine map that is read off its weights."""
 
+import ast
+from pathlib import Path
+
 import torch
 
 from attention_in_motion.measures import one_layer
@@ -7,6 +10,7 @@ from attention_in_motion.models import transformer
 from attention_in_motion.training.descent import initialisers
 
 double = torch.float64
+MODELS = "attention_in_motion.models"
 
 
 def nla(seeds=3, **options):
@@ -35,3 +39,12 @@ def test_cutting_attention_leaves_the_direct_path():
     direct = model.W_U(model.W_E(x))
     torch.testing.assert_close(one_layer.without_attention(model)(x), direct)
     assert one_layer.attention_share(one_layer.without_attention(model)).max() == 0
+
+
+def test_measures_name_no_model_class():
+    """Tensors in, labelled results out: a measure takes any module with the right parts."""
+    for path in Path(one_layer.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(MODELS):
+                classes = [name.name for name in node.names if name.name[0].isupper()]
+                assert not classes, f"{path.stem} imports {', '.join(classes)}"

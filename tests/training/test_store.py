@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
 from attention_in_motion import paths
 from attention_in_motion.training import shipping, store
@@ -195,3 +196,16 @@ def test_retraining_what_is_shipped_agrees_and_a_moved_result_does_not(tmp_path,
     assert "outside" in capsys.readouterr().out
     with pytest.raises(ValueError, match="nothing is shipped"):
         shipping.retrain("99", rotate=False)
+
+
+def test_a_finished_run_is_read_under_its_lock(tmp_path, monkeypatch):
+    read = store.read
+
+    def locked(path, *rest):
+        with pytest.raises(Timeout):
+            FileLock(f"{path}.lock", timeout=0).acquire()
+        return read(path, *rest)
+
+    monkeypatch.setattr(store, "read", locked)
+    store.load_or_train(RUN, "toy")
+    store.load_or_train(RUN, "toy", retrain=True)

@@ -27,7 +27,15 @@ def powers(matrix: Tensor) -> Tensor:
     """Entries of M, M², …, M⁵ that vary between trajectories: (n, 2, 2) → (n, k)."""
     products = [torch.linalg.matrix_power(matrix, j).flatten(1) for j in range(1, POWERS + 1)]
     entries = torch.cat(products, dim=1)  # (n, 4 · POWERS)
-    return entries[:, entries.std(0) > 1e-9]
+    return varying(entries)
+
+
+def varying(entries: Tensor) -> Tensor:
+    """The columns (n, k) that vary between trajectories, by more than rounding of their own size.
+
+    Relative to the column, so that no power is lost because Δt is small.
+    """
+    return entries[:, entries.std(0) > 1e-9 * entries.abs().amax(0)]
 
 
 def exponential(test: TestSet) -> Tensor:
@@ -53,8 +61,7 @@ def taylor_powers(test: TestSet) -> Tensor:
 
 def multistep(test: TestSet) -> Tensor:
     """Linear multistep methods: the entries of AΔt that vary."""
-    entries = scaled_dynamics(test).flatten(1)
-    return entries[:, entries.std(0) > 1e-9]
+    return varying(scaled_dynamics(test).flatten(1))
 
 
 METHODS: dict[str, Features] = {

@@ -16,17 +16,18 @@ def believed_omega0(
     """argmin_ω |K(ω, γ, Δt) last − predicted|: (..., 2), (..., 2), (...) → (...).
 
     A grid over `limits` [1/time], zoomed in three times; the oscillator whose step the model takes.
+    No answer leaves the limits: one that equals a limit means that they are too narrow.
     Above π/Δt a frequency looks like a lower one, so the upper limit should not be higher.
     """
-    low, high = (torch.full_like(last[..., 0], end) for end in limits)
+    low, high = (torch.full_like(last[..., 0], end) for end in limits)  # (...)
     fractions = torch.linspace(0, 1, 81, dtype=last.dtype)
-    for _ in range(4):
+    for zoom in range(4):
         omega0 = low[..., None] + (high - low)[..., None] * fractions  # (..., 81)
         flow = oscillator.propagator(omega0, gamma[..., None], dt)  # (..., 81, 2, 2)
         miss = (flow * last[..., None, None, :]).sum(-1) - predicted[..., None, :]
         best = omega0.gather(-1, miss.square().sum(-1).argmin(-1, keepdim=True))[..., 0]
-        width = (high - low) / 80
-        low, high = (best - width).clamp(min=1e-3), best + width
+        width = (limits[1] - limits[0]) / 80 / 40**zoom
+        low, high = (best - width).clamp(min=limits[0]), (best + width).clamp(max=limits[1])
     return best
 
 

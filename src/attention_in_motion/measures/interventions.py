@@ -14,6 +14,8 @@ from attention_in_motion.models.activations import replaced
 from attention_in_motion.models.transformer import size_of
 from attention_in_motion.physics import oscillator
 
+FOLLOWED = 0.95  # the least score of an answer that counts as having followed its move
+
 
 def follow_score(answer: Tensor, before: Tensor, wanted: Tensor) -> Tensor:
     """1 − |answer − wanted| / |before − wanted|: (..., 2) → (...); 1 if followed, 0 if unmoved."""

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from torch import Tensor
+from torch import Tensor, nn
 
-from attention_in_motion.models.motion import MotionAttention
 from attention_in_motion.physics.uniform_motion import quadrature
+
+BEST_GAP = -0.905  # D of the least error as ε → 0, x0, x1 ~ N(0, 1): `best_layer` finds it
 
 
 class Layer(NamedTuple):
@@ -28,7 +29,7 @@ class Layer(NamedTuple):
     c: Tensor  # b_v
 
 
-def layer_of(model: MotionAttention, input_scale: float) -> Layer:
+def layer_of(model: nn.Module, input_scale: float) -> Layer:
     """The numbers of a one-dimensional layer without projections, as functions of the raw x.
 
     Raises ValueError for any other layer.

@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor
-
-from attention_in_motion.models.transformer import NLA
+from torch import Tensor, nn
 
 
-def one_step_map(model: NLA) -> tuple[Tensor, Tensor]:
+def one_step_map(model: nn.Module) -> tuple[Tensor, Tensor]:
     """The affine map x ↦ M x + c that a one-layer model *is* at context 1, where softmax = 1.
 
     M = (W_E (I + W_V W_O) W_U)ᵀ (seed, 2, 2) and c (seed, 2); only without attention biases, MLP
@@ -25,7 +23,7 @@ def one_step_map(model: NLA) -> tuple[Tensor, Tensor]:
     return matrix, (model.W_E.b @ through + model.W_U.b).squeeze(-2)
 
 
-def attention_share(model: NLA) -> Tensor:
+def attention_share(model: nn.Module) -> Tensor:
     """‖W_U W_O W_V W_E‖_F / ‖W_U W_E‖_F of a one-layer model: (seed,). Post 2, "W_O is zero"."""
     attention = model.blocks[0].attention
     direct = model.W_E.W @ model.W_U.W  # (seed, 2, 2)
@@ -33,7 +31,7 @@ def attention_share(model: NLA) -> Tensor:
     return through.norm(dim=(1, 2)) / direct.norm(dim=(1, 2))
 
 
-def without_attention(model: NLA) -> NLA:
+def without_attention(model: nn.Module) -> nn.Module:
     """A copy of the model whose attention writes nothing (W_O = 0)."""
     cut = copy.deepcopy(model)
     for block in cut.blocks:

@@ -1,6 +1,6 @@
 """The one-dimensional layer of post 3 as algebra: its exact map and its Taylor expansion.
 
-Symbols as in `uniform_motion.Layer`, in the dimensionless form ε = s/P, D = Q P, R = A P². The
+Symbols as in `motion_layer.Layer`, in the dimensionless form ε = s/P, D = Q P, R = A P². The
 weights σ, σ', σ'' are the sigmoid and its derivatives at the gap at rest, D. Post 3 obtains the
 expansion from a fit of α1; here it follows from the weights alone.
 """

@@ -135,7 +135,10 @@ def rollout_error(predict: Predictor, test: TestSet) -> tuple[Tensor, Tensor]:
     return error.nan_to_num(math.inf), phase
 
 
-def horizon(error: Tensor, limit: float = 0.1) -> Tensor:
+LOST = 0.1  # the phase-space error from which on a rollout counts as lost
+
+
+def horizon(error: Tensor, limit: float = LOST) -> Tensor:
     """Rollout steps until e_n first exceeds `limit` (all steps if never): (..., steps) → (...)."""
     beyond = error > limit
     return torch.where(beyond.any(-1), beyond.float().argmax(-1) + 1, error.shape[-1])

@@ -22,7 +22,7 @@ from attention_in_motion.models.activations import record
 from attention_in_motion.models.motion import MotionAttention
 from attention_in_motion.models.transformer import NLA
 from attention_in_motion.physics.uniform_motion import next_position, quadrature
-from attention_in_motion.training.descent import initialisers
+from attention_in_motion.training.descent import initialisers, one_thread
 from attention_in_motion.training.run import Run
 
 MIN_EPSILON = 1 / 3  # smallest input scale over distance of the positions
@@ -147,10 +147,11 @@ def member(cell: Cell, ensemble: nn.Module, seed: int) -> nn.Module:
     return one
 
 
+@one_thread()
 def refine(
     cell: Cell, ensemble: nn.Module, seed: int, iterations: int, max_gap: float = MAX_GAP
 ) -> None:
-    """Polish one seed of an ensemble in place by L-BFGS."""
+    """Polish one seed of an ensemble in place by L-BFGS, on one thread."""
     one = member(cell, ensemble, seed)
     objective, parameters = Objective(one, max_gap), list(one.parameters())
 

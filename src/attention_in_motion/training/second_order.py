@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from attention_in_motion.training.descent import one_thread
+
 
 class LevenbergMarquardt:
     """Second-order least squares for small models: θ ← θ − (JᵀJ/n + λ d I)⁻¹ Jᵀr/n, in float64.
@@ -55,6 +57,7 @@ class LevenbergMarquardt:
         return float(before)
 
 
+@one_thread()
 @torch.no_grad()
 def polish(
     model: nn.Module, index: int, batches: Callable[[int], Tensor], iterations: int, every: int = 5
@@ -62,7 +65,7 @@ def polish(
     """Levenberg–Marquardt steps on one seed of the ensemble, in place.
 
     A new batch of trajectories (n, T + 1, 2) comes every `every` steps. The step runs in float64;
-    the result is rounded to the ensemble's precision.
+    on one thread; the result is rounded to the ensemble's precision.
     """
     optimiser = LevenbergMarquardt(model, index)
     for iteration in tqdm(range(iterations), desc="Levenberg–Marquardt", disable=None):

@@ -81,7 +81,7 @@ def load_or_train(run: Run, name: str, *, retrain: bool = False, device: str = "
         if retrain or not path.exists():
             checkpoint = path.with_suffix(".checkpoint")
             write(train(run, name, checkpoint=checkpoint, device=device), path)
-    return read(path, run)
+        return read(path, run)  # still locked: what was trained here, not by a neighbour since
 
 
 def load_all(

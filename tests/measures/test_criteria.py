@@ -2,21 +2,22 @@
 
 import pytest
 import torch
-from attention_in_motion.experiments import OscillatorRun, log_uniform_steps
 from torch import nn
 
-from attention_in_motion import criteria, oscillator, variable_omega
-from attention_in_motion.models import in_context_map
+from attention_in_motion.measures import criteria, interventions, probes, trajectories
+from attention_in_motion.models.linear import in_context_map
+from attention_in_motion.physics import oscillator
+from attention_in_motion.training.oscillator import OscillatorRun, log_uniform_steps
 
 double = torch.float64
 
 
 def make(n=200, *, dt=None, context=6, seed=0):
-    omega0 = variable_omega.evenly(1.0, 4.0, n)
+    omega0 = trajectories.evenly(1.0, 4.0, n)
     rng = torch.Generator().manual_seed(seed)
     dt = log_uniform_steps(omega0, 0.02, rng) if dt is None else dt
     options = {"gamma": (0.0, 0.0), "context": context, "dtype": double, "seed": seed}
-    return variable_omega.held_out(omega0, dt=dt, **options)
+    return trajectories.held_out(omega0, dt=dt, **options)
 
 
 def noise(*shape, seed=0):
@@ -45,7 +46,7 @@ def test_every_trajectory_has_its_own_step():
 def test_windows_ending_in_a_state_pass_through_it():
     for dt in (0.1, None):
         test = make(dt=dt)
-        other = criteria.ending_in(test.windows[:, -1], test.omega0.flip(0), test)
+        other = interventions.ending_in(test.windows[:, -1], test.omega0.flip(0), test)
         assert torch.allclose(other.windows[:, -1], test.windows[:, -1], atol=1e-12)
         k = criteria.exponential(other).unflatten(1, (2, 2))
         assert torch.allclose((k * other.windows[:, -1, None]).sum(-1), other.next, atol=1e-10)
@@ -69,20 +70,20 @@ def test_taylor_gives_the_exponential_away_for_short_steps_alone():
 def test_a_probe_finds_the_place_and_position_where_a_number_stands():
     target, stream = noise(300, 1, seed=1), noise(2, 300, 3, 5)
     stream[1, :, 2] += 3 * target  # second seed, third position
-    found = criteria.encoding(stream, target, criteria.every_other(300))[..., 0]
+    found = probes.encoding(stream, target, probes.every_other(300))[..., 0]
     assert found[1, 2] > 0.9
     found[1, 2] = 0
     assert found.max() < 0.15
 
 
 def test_splits_by_trajectory_and_by_range():
-    omega0 = variable_omega.evenly(1.0, 4.0, 8)
-    assert criteria.every_other(4).tolist() == [True, False, True, False]
-    assert criteria.inner_half(omega0).tolist() == [False] * 2 + [True] * 4 + [False] * 2
+    omega0 = trajectories.evenly(1.0, 4.0, 8)
+    assert probes.every_other(4).tolist() == [True, False, True, False]
+    assert probes.inner_half(omega0).tolist() == [False] * 2 + [True] * 4 + [False] * 2
 
 
 def test_explained_is_one_for_a_linear_map_and_nothing_for_noise():
-    features, half = noise(400, 3), criteria.every_other(400)
+    features, half = noise(400, 3), probes.every_other(400)
     mixed = torch.stack([features @ noise(3, 8, seed=2), noise(400, 8, seed=3)])
     shares = criteria.explained(mixed.unflatten(2, (2, 4)), features, half)
     assert shares[0] > 1 - 1e-6 and shares[1].abs() < 0.05
@@ -91,23 +92,30 @@ def test_explained_is_one_for_a_linear_map_and_nothing_for_noise():
 def test_moving_the_planted_variable_moves_the_answer_and_a_random_move_does_not():
     start, seen = make(dt=0.3), make(dt=0.3, seed=5)
     ends = [
-        criteria.ending_in(start.windows[:, -1], omega0, start)
+        interventions.ending_in(start.windows[:, -1], omega0, start)
         for omega0 in (start.omega0, start.omega0.flip(0))
     ]
-    stream = criteria.streams(Planted(), seen)["resid_mid"]
+    stream = probes.streams(Planted(), seen)["resid_mid"]
     options = "resid_mid", *ends, seen, stream, criteria.exponential
-    scores, strays = criteria.follow_scores(Planted(), *options)
+    scores, strays = interventions.follow_scores(Planted(), *options)
     far = (start.omega0 - start.omega0.flip(0)).abs() > 0.5
     assert scores.shape == (2, 200) and scores[:, far].min() > 0.999
     assert strays[:, far].median() < 0.3
-    assert criteria.ceiling(Planted(), *ends)[:, far].min() > 0.999
+    assert interventions.ceiling(Planted(), *ends)[:, far].min() > 0.999
 
 
 @pytest.mark.parametrize("context", [4, 9])
 def test_streams_have_one_row_per_position_and_heads_side_by_side(context):
     shape = {"n_layers": 2, "d_model": 4, "d_head": 2, "n_heads": 3}
     model = OscillatorRun(seeds=(0, 1), context=context, **shape).model().double()
-    found = criteria.streams(model, make(n=10, context=context))
+    found = probes.streams(model, make(n=10, context=context))
     assert {tuple(h.shape[:3]) for h in found.values()} == {(2, 10, context)}
     assert found["blocks.1.attention.heads"].shape[3] == 6
     assert found["resid_pre"].shape[3] == found["blocks.0.resid_post"].shape[3] == 4
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.003, 1e-5])
+def test_no_power_is_lost_because_the_step_is_short(dt):
+    # (AΔt)^j has two entries that vary, and AΔt itself one: its other entry is Δt
+    assert criteria.taylor_powers(make(dt=dt)).shape[1] == 9
+    assert criteria.multistep(make(dt=dt)).shape[1] == 1

@@ -3,9 +3,10 @@
 import pytest
 import sympy as sp
 import torch
-from attention_in_motion.taylor import DERIVATIVES, D, R, epsilon, sigma1, sigma2, x0, x1
 
-from attention_in_motion import taylor, uniform_motion
+from attention_in_motion.measures import motion_layer, taylor
+from attention_in_motion.measures.taylor import DERIVATIVES, D, R, epsilon, sigma1, sigma2, x0, x1
+from attention_in_motion.models import motion
 
 POINT = {D: sp.Rational(-4, 5), R: sp.Rational(-9), x0: sp.Rational(1, 3), x1: sp.Rational(-5, 7)}
 SCALE = {taylor.a: 1, taylor.P: 1, taylor.c: 0, taylor.p0: 0}
@@ -19,14 +20,14 @@ def test_expansion_is_the_taylor_series_of_the_exact_map(order):
 
 
 def test_first_order_agrees_with_the_numerical_formula():
-    numerical = uniform_motion.first_order(torch.tensor(-0.8, dtype=torch.float64), -9.0)
+    numerical = motion_layer.first_order(torch.tensor(-0.8, dtype=torch.float64), -9.0)
     for symbolic, number in zip(taylor.first_order(), numerical, strict=True):
         assert float(symbolic.subs(DERIVATIVES).subs(POINT)) == pytest.approx(number.item())
 
 
 def test_family_agrees_with_the_numerical_formula():
     solution = {str(k): v.subs(DERIVATIVES).subs(POINT) for k, v in taylor.family().items()}
-    R_, gain = uniform_motion.first_order_family(torch.tensor(-0.8, dtype=torch.float64))
+    R_, gain = motion.first_order_family(torch.tensor(-0.8, dtype=torch.float64))
     assert float(solution["R"]) == pytest.approx(R_.item())
     assert float(solution["a s"]) == pytest.approx(gain.item())
 

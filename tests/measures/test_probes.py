@@ -1,11 +1,11 @@
 """Probes: exact on what is linear, honest on noise; moves reach the output."""
 
 import torch
-from attention_in_motion.record import places, record
 
-from attention_in_motion import probes
-from attention_in_motion.models import NLA
-from attention_in_motion.training import initialisers
+from attention_in_motion.measures import interventions, probes
+from attention_in_motion.models.activations import places, record, replaced
+from attention_in_motion.models.transformer import NLA
+from attention_in_motion.training.descent import initialisers
 
 
 def noise(*shape, seed=0):
@@ -37,7 +37,7 @@ def test_a_move_acts_where_it_is_named_and_ends_with_the_block():
     model = NLA(initialisers([0, 1]), n_layers=2, d_model=4, d_head=4).double()
     x = noise(2, 3, 5, 2)
     before = model(x)
-    with probes.moved(model, "blocks.1.resid_post", lambda h: h + 1):
+    with replaced(model, "blocks.1.resid_post", lambda h: h + 1):
         after = model(x)
     assert torch.allclose(after - before, model.W_U.W.sum(1)[:, None, None].expand_as(before))
     assert torch.equal(model(x), before)
@@ -46,5 +46,9 @@ def test_a_move_acts_where_it_is_named_and_ends_with_the_block():
 
 def test_follow_score_is_one_at_the_goal_and_zero_at_the_start():
     before, wanted = noise(6, 2), noise(6, 2, seed=1)
-    assert torch.allclose(probes.follow_score(wanted, before, wanted), torch.ones(6).double())
-    assert torch.allclose(probes.follow_score(before, before, wanted), torch.zeros(6).double())
+    assert torch.allclose(
+        interventions.follow_score(wanted, before, wanted), torch.ones(6).double()
+    )
+    assert torch.allclose(
+        interventions.follow_score(before, before, wanted), torch.zeros(6).double()
+    )

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attention_in_motion.odeformer.expressions import round_constants
+from attention_in_motion.odeformer.language.expressions import round_constants
 from attention_in_motion.odeformer.stream import Chunks, StreamConfig
 from attention_in_motion.odeformer.systems import random_group, random_system
 

@@ -30,9 +30,9 @@ from statistics import median
 import numpy as np
 import torch
 
-from attention_in_motion.odeformer import decode
-from attention_in_motion.odeformer.inference import fit
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.network import decode
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.recognise import fit
 from attention_in_motion.odeformer.train import load
 
 ROOT = Path(__file__).parents[1]

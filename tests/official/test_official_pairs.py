@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attention_in_motion.odeformer.model import ODEFormerConfig
+from attention_in_motion.odeformer.network.model import ODEFormerConfig
 
 pytestmark = [pytest.mark.official, pytest.mark.filterwarnings("ignore")]
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from attention_in_motion.odeformer.expressions import round_constants
+from attention_in_motion.odeformer.language.expressions import round_constants
 from attention_in_motion.odeformer.systems import Group, random_group, random_system
 
 REASON = "needs the official package: make test-official installs requirements-official.txt"

@@ -27,9 +27,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from attention_in_motion.claims import wilson
-from attention_in_motion.odeformer.decode import Decoded, generate, likeliest, sample
-from attention_in_motion.odeformer.expressions import chain
-from attention_in_motion.odeformer.inference import (
+from attention_in_motion.odeformer.language.expressions import chain
+from attention_in_motion.odeformer.language.tokens import KINDS, System
+from attention_in_motion.odeformer.network.decode import Decoded, generate, likeliest, sample
+from attention_in_motion.odeformer.network.model import ODEFormer
+from attention_in_motion.odeformer.recognise import (
     MAX_TOKENS,
     Candidate,
     Scale,
@@ -38,7 +40,6 @@ from attention_in_motion.odeformer.inference import (
     r2,
     trajectories,
 )
-from attention_in_motion.odeformer.model import ODEFormer
 from attention_in_motion.odeformer.stream import EVALUATION, StreamConfig, finish
 from attention_in_motion.odeformer.systems import (
     FAMILIES,
@@ -53,7 +54,6 @@ from attention_in_motion.odeformer.systems import (
     random_system,
     solve,
 )
-from attention_in_motion.odeformer.tokens import KINDS, System
 from attention_in_motion.odeformer.train import load, teacher_forced, validation_batches
 from attention_in_motion.training import save_atomically
 

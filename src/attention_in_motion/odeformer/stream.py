@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from attention_in_motion.odeformer.expressions import constants_of
+from attention_in_motion.odeformer.language.expressions import constants_of
+from attention_in_motion.odeformer.language.tokens import System, Vocabulary
 from attention_in_motion.odeformer.systems import (
     FAMILIES,
     PRIORS,
@@ -34,7 +35,6 @@ from attention_in_motion.odeformer.systems import (
     rescale,
     with_canonical_target,
 )
-from attention_in_motion.odeformer.tokens import System, Vocabulary
 
 Batch = dict[str, Tensor]
 

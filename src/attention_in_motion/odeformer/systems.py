@@ -18,7 +18,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from attention_in_motion.odeformer.expressions import (
+from attention_in_motion.odeformer.integrate import integrate
+from attention_in_motion.odeformer.language.expressions import (
     canonical,
     constants_of,
     round_constants,
@@ -27,8 +28,7 @@ from attention_in_motion.odeformer.expressions import (
     vector_field,
     with_constants,
 )
-from attention_in_motion.odeformer.integrate import integrate
-from attention_in_motion.odeformer.tokens import ARITY, Equation, System
+from attention_in_motion.odeformer.language.tokens import ARITY, Equation, System
 
 T_FIRST, T_LAST = 1.0, 10.0  # every trajectory is drawn on this interval
 BOUND = 100.0  # a trajectory that reaches this is rejected

@@ -26,7 +26,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig, order_numbers, within
+from attention_in_motion.odeformer.language.tokens import KINDS
+from attention_in_motion.odeformer.network.model import (
+    ODEFormer,
+    ODEFormerConfig,
+    order_numbers,
+    within,
+)
 from attention_in_motion.odeformer.stream import (
     StreamConfig,
     batches,
@@ -34,7 +40,6 @@ from attention_in_motion.odeformer.stream import (
     collate,
     evaluation_samples,
 )
-from attention_in_motion.odeformer.tokens import KINDS
 from attention_in_motion.training import INITIALISATION, fit, save_atomically, seeded
 
 Batch = dict[str, Tensor]

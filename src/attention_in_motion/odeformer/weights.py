@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from attention_in_motion.odeformer import train
-from attention_in_motion.odeformer.model import ODEFormer
+from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.stream import StreamConfig
 from attention_in_motion.odeformer.train import evaluate, save, validation_batches
 

@@ -1,7 +1,7 @@
 """From a measured trajectory to an ODE system: scale, write, read, put back, integrate, rank.
 
-    fit = inference.fit(model, times, trajectory)
-    print(fit)
+    found = recognise.fit(model, times, trajectory)
+    print(found)
 
 Everything runs in process, without signals, and in bounded time, so it may run in any thread.
 Source: d'Ascoli et al., "ODEFormer" (2023), section 3, and package odeformer 0.1.7, whose path this
@@ -22,15 +22,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from attention_in_motion.odeformer.decode import (
-    Decoded,
-    beam,
-    check_sampling,
-    generate,
-    likeliest,
-    sample,
-)
-from attention_in_motion.odeformer.expressions import (
+from attention_in_motion.odeformer.integrate import Field, integrate
+from attention_in_motion.odeformer.language.expressions import (
     constants_of,
     fold,
     to_infix,
@@ -39,10 +32,17 @@ from attention_in_motion.odeformer.expressions import (
     vector_field,
     with_constants,
 )
-from attention_in_motion.odeformer.integrate import Field, integrate
-from attention_in_motion.odeformer.model import ODEFormer
+from attention_in_motion.odeformer.language.tokens import Equation, System, Vocabulary
+from attention_in_motion.odeformer.network.decode import (
+    Decoded,
+    beam,
+    check_sampling,
+    generate,
+    likeliest,
+    sample,
+)
+from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.systems import T_FIRST, T_LAST, change_units
-from attention_in_motion.odeformer.tokens import Equation, System, Vocabulary
 
 METHODS = ("sample", "greedy", "beam")
 MAX_TOKENS = 200  # as in the official package

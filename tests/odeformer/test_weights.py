@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer import lens, train, weights
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer import inside, train, weights
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.stream import StreamConfig
 
 TINY = ODEFormerConfig(16, 1, 2, 16, 2, 2, 8, max_dimension=1, precision=1)
@@ -74,7 +74,7 @@ def test_an_evaluation_of_other_weights_is_refused(trained):
 def test_the_lens_shows_the_pass_that_writes_the_greedy_answer():
     model = ODEFormer(TINY, torch.Generator().manual_seed(1)).eval()
     times = np.linspace(0, 5, 12)
-    words, seen = lens.looks(model, times, np.exp(-times)[:, None])
+    words, seen = inside.looks(model, times, np.exp(-times)[:, None])
     attention = seen["decoder.encoder_attn.1.weights"]  # (1, head, words + 1, point)
     assert attention.shape == (1, 2, len(words) + 1, 12)
     assert torch.allclose(attention.sum(-1), torch.ones_like(attention[..., 0]))

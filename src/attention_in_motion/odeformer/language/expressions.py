@@ -18,7 +18,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from attention_in_motion.odeformer.tokens import ARITY, Equation, Leaf, System
+from attention_in_motion.odeformer.language.tokens import ARITY, Equation, Leaf, System
 
 
 def fold(equation: Equation, leaf: Callable[[Leaf], Any], node: Callable[..., Any]) -> Any:

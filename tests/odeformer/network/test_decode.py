@@ -11,8 +11,8 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from attention_in_motion.odeformer.decode import Cache, beam, greedy, sample
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.network.decode import Cache, beam, greedy, sample
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.train import load, save
 
 SMALL = ODEFormerConfig(

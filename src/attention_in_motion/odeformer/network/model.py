@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, silu
 
-from attention_in_motion.odeformer.tokens import Vocabulary
+from attention_in_motion.odeformer.language.tokens import Vocabulary
 
 MAX_POSITIONS = 4096  # rows of the decoder's table of positions
 

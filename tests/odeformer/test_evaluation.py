@@ -12,7 +12,6 @@ import torch
 
 from attention_in_motion.claims import wilson
 from attention_in_motion.odeformer import evaluation, train
-from attention_in_motion.odeformer.decode import Decoded
 from attention_in_motion.odeformer.evaluation import (
     Answer,
     Case,
@@ -26,12 +25,13 @@ from attention_in_motion.odeformer.evaluation import (
     score,
     share_over_samples,
 )
-from attention_in_motion.odeformer.expressions import constants_of, skeleton, vector_field
-from attention_in_motion.odeformer.inference import MAX_TOKENS, predict, r2
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.language.expressions import constants_of, skeleton, vector_field
+from attention_in_motion.odeformer.language.tokens import System
+from attention_in_motion.odeformer.network.decode import Decoded
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.recognise import MAX_TOKENS, predict, r2
 from attention_in_motion.odeformer.stream import StreamConfig
 from attention_in_motion.odeformer.systems import FAMILIES, Sample, corrupt, held_out
-from attention_in_motion.odeformer.tokens import System
 from attention_in_motion.odeformer.train import save, teacher_forced
 
 CONFIG = StreamConfig(precision=1, batch_size=2, min_points=20, max_points=30)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy
 
-from attention_in_motion.odeformer.expressions import (
+from attention_in_motion.odeformer.language.expressions import (
     canonical,
     constants_of,
     from_sympy,
@@ -23,7 +23,7 @@ from attention_in_motion.odeformer.expressions import (
 )
 from attention_in_motion.odeformer.systems import PRIORS, change_units, random_equation
 
-# 10 000 takes minutes: ODEFORMER_TREES=10000 pytest tests/test_odeformer_expressions.py
+# 10 000 takes minutes: ODEFORMER_TREES=10000 pytest tests/odeformer/language
 N_TREES = int(os.environ.get("ODEFORMER_TREES", 600))
 
 

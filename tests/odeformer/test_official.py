@@ -19,7 +19,7 @@ from torch import nn
 
 from attention_in_motion import __main__
 from attention_in_motion.odeformer import official
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.official import convert
 from attention_in_motion.odeformer.train import load
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention_in_motion.odeformer.tokens import ARITY, KINDS, Vocabulary
+from attention_in_motion.odeformer.language.tokens import ARITY, KINDS, Vocabulary
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 RELEASED = Vocabulary(max_dimension=6, precision=3)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer import inference, weights
-from attention_in_motion.odeformer.expressions import constants_of, skeleton
+from attention_in_motion.odeformer import recognise, weights
+from attention_in_motion.odeformer.language.expressions import constants_of, skeleton
 
 SYSTEMS = {
     "exponential": ([["mul", -0.5, "x_0"]], [2.0], 6),
@@ -24,7 +24,7 @@ def ours():
 def recognised(model, name, **options):
     system, start, end = SYSTEMS[name]
     times = np.linspace(0, end, 40)
-    return inference.fit(model, times, inference.predict(system, start, times), **options)
+    return recognise.fit(model, times, recognise.predict(system, start, times), **options)
 
 
 @pytest.mark.parametrize("name", ["ours", "short-1", "short-2"])

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from attention_in_motion.odeformer.expressions import (
+from attention_in_motion.odeformer.integrate import extrapolation_weights, integrate
+from attention_in_motion.odeformer.language.expressions import (
     canonical,
     constants_of,
     skeleton,
     vector_field,
     with_constants,
 )
-from attention_in_motion.odeformer.integrate import extrapolation_weights, integrate
 from attention_in_motion.odeformer.systems import (
     FAMILIES,
     FAMILY_SKELETONS,

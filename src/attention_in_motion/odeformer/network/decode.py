@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from attention_in_motion.odeformer.model import (
+from attention_in_motion.odeformer.network.model import (
     MAX_POSITIONS,
     Decoder,
     MultiHeadAttention,

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from attention_in_motion.odeformer import train as training
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.tokens import KINDS
+from attention_in_motion.odeformer.language.tokens import KINDS
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.train import (
     Progress,
     evaluate,
@@ -28,7 +28,7 @@ from attention_in_motion.odeformer.train import (
     save,
 )
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs" / "odeformer").glob("*.toml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "odeformer").glob("*.toml"))
 TINY = """
 seed = 3
 [model]

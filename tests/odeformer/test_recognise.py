@@ -10,10 +10,15 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from attention_in_motion.odeformer import inference
-from attention_in_motion.odeformer.decode import Decoded
-from attention_in_motion.odeformer.expressions import constants_of, vector_field, with_constants
-from attention_in_motion.odeformer.inference import (
+from attention_in_motion.odeformer import recognise
+from attention_in_motion.odeformer.language.expressions import (
+    constants_of,
+    vector_field,
+    with_constants,
+)
+from attention_in_motion.odeformer.network.decode import Decoded
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.recognise import (
     Candidate,
     Fit,
     Scale,
@@ -25,7 +30,6 @@ from attention_in_motion.odeformer.inference import (
     refine,
     trajectories,
 )
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.systems import (
     FAMILIES,
     family_group,
@@ -79,7 +83,7 @@ def writing(monkeypatch):
     def write(*texts: list) -> ODEFormer:
         tokens = [tokens_of(t) if t and isinstance(t[0], list) else t for t in texts]
         decoded = [Decoded(one, -float(i)) for i, one in enumerate(tokens)]
-        monkeypatch.setattr(inference, "write", lambda *arguments: decoded)
+        monkeypatch.setattr(recognise, "write", lambda *arguments: decoded)
         return ODEFormer(CONFIG, torch.Generator())
 
     return write

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer.expressions import constants_of, skeleton
+from attention_in_motion.odeformer.language.expressions import constants_of, skeleton
 from attention_in_motion.odeformer.stream import (
     TRAINING,
     Chunks,

@@ -56,7 +56,7 @@ class Watched(decode.Cache):
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         logits = super().step(tokens)
-        read = sum(part.nbytes for pair in self.read for part in pair)
+        read = sum(part.nbytes for pair in self.encoded for part in pair)
         Watched.most = max(Watched.most, self.written.nbytes + read)
         return logits
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,15 +21,21 @@ from numpy.typing import NDArray
 
 from attention_in_motion.odeformer.language.tokens import ARITY, Equation, Leaf, System
 
+VARIABLE = re.compile(r"x_(0|[1-9]\d*)", re.ASCII)
+
 
 def fold(equation: Equation, leaf: Callable[[Leaf], Any], node: Callable[..., Any]) -> Any:
     """Value of a prefix tree, given the value of a leaf and of a node(operator, *arguments).
 
-    Raises ValueError unless the list is exactly one complete tree.
+    Leaves are visited last first. Everything that computes with an equation goes through here, so
+    no other leaf than those of `check_leaf` reaches it. Raises ValueError for one, and unless the
+    list is exactly one complete tree.
     """
     stack: list[Any] = []
     for word in reversed(equation):
-        arity = ARITY.get(word, 0)
+        arity = ARITY.get(word, 0) if type(word) is str else 0
+        if not arity:
+            check_leaf(word)
         if len(stack) < arity:
             raise ValueError(f"equation = {equation}: {word!r} needs {arity} arguments")
         arguments = [stack.pop() for _ in range(arity)]
@@ -36,6 +43,18 @@ def fold(equation: Equation, leaf: Callable[[Leaf], Any], node: Callable[..., An
     if len(stack) != 1:
         raise ValueError(f"equation = {equation}: must be one complete prefix tree")
     return stack[0]
+
+
+def check_leaf(word: object) -> None:
+    """Raises ValueError unless `word` is a variable x_0, x_1, …, an int or a float.
+
+    Types count and not what a value can be read as: a bool is no int and a NumPy integer is none,
+    while numpy.float64 is a float. So no text but that of a variable is ever compiled.
+    """
+    is_number = type(word) is int or isinstance(word, float)
+    if not is_number and not (type(word) is str and VARIABLE.fullmatch(word)):
+        shown = f"{' '.join(repr(word).split()):.40} ({type(word).__name__})"
+        raise ValueError(f"equation has {shown}: must be an operator, x_<int>, an int or a float")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -63,17 +82,27 @@ def with_constants(system: System, constants: NDArray | list[float]) -> System:
     return [[float(next(values)) if isinstance(w, float) else w for w in e] for e in system]
 
 
+def variables_of(system: System) -> set[str]:
+    """The variables that a system names."""
+    words = (word for equation in system for word in equation)
+    return {word for word in words if type(word) is str and VARIABLE.fullmatch(word)}
+
+
 def vector_field(system: System) -> Callable[[NDArray, NDArray], NDArray]:
     """Compile f(x, constants): states (dimension, ...) → derivatives (n_equations, ...).
 
     `constants` is (n_constants, ...), broadcast against one coordinate of x, and stands for the
     system's floats in reading order, so one compiled skeleton serves many constant sets. Raises
-    ValueError for an operator without a formula here or a malformed equation.
+    ValueError for a leaf that `check_leaf` refuses, an operator without a formula here or a
+    malformed equation.
     """
-    numbers = iter(range(len(constants_of(system))))
-    numbered = [[f"c[{next(numbers)}]" if isinstance(w, float) else w for w in e] for e in system]
-    sources = [fold(equation, leaf_source, node_source) for equation in numbered]
-    function = eval(f"lambda x, c, sin: ({', '.join(sources)},)")
+    left = list(range(len(constants_of(system))))  # places of constants, the last used first
+
+    def leaf(word: Leaf) -> str:
+        return f"c[{left.pop()}]" if isinstance(word, float) else leaf_source(word)
+
+    sources = [fold(equation, leaf, node_source) for equation in reversed(system)]
+    function = eval(f"lambda x, c, sin: ({', '.join(reversed(sources))},)", {"__builtins__": {}})
 
     def field(x: NDArray, constants: NDArray) -> NDArray:
         derivative = np.empty((len(sources), *x.shape[1:]))  # (n_equations, ...)
@@ -84,11 +113,9 @@ def vector_field(system: System) -> Callable[[NDArray, NDArray], NDArray]:
     return field
 
 
-def leaf_source(word: Leaf) -> str:
-    """Python source of a leaf: x_3 → x[3]; a negative integer in brackets."""
-    if isinstance(word, int):
-        return f"({word})"
-    return f"x[{int(word[2:])}]" if word.startswith("x_") else word
+def leaf_source(word: str | int) -> str:
+    """Python source of a leaf that is no constant: x_3 → x[3]; an integer in brackets."""
+    return f"({word})" if isinstance(word, int) else f"x[{int(word[2:])}]"
 
 
 def node_source(operator: str, *arguments: str) -> str:

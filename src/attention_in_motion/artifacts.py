@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,19 @@ def digest(run: Any) -> str:
 
     So a field added later, with a default that keeps the old behaviour, changes no key.
     """
-    values = {f.name: (getattr(run, f.name), f.default) for f in fields(run)}
-    chosen = {name: value for name, (value, default) in values.items() if value != default}
-    whole = {"experiment": type(run).__name__, "recipe": experiments.RECIPE, **chosen}
+    whole = {"experiment": type(run).__name__, "recipe": experiments.RECIPE, **off_default(run)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def off_default(config: Any) -> dict[str, Any]:
+    """Every field of a configuration that is off its default, configurations in it likewise."""
+    chosen = {f.name: getattr(config, f.name) for f in fields(config)}
+    defaults = {f.name: f.default for f in fields(config)}
+    return {
+        name: off_default(value) if is_dataclass(value) else value
+        for name, value in chosen.items()
+        if value != defaults[name]
+    }
 
 
 def sha256(path: Path) -> str:

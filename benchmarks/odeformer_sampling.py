@@ -33,7 +33,7 @@ import torch
 from attention_in_motion.odeformer.network import decode
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.recognise import fit
-from attention_in_motion.odeformer.train import load
+from attention_in_motion.odeformer.weights import load
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "official"))

@@ -21,7 +21,7 @@ from attention_in_motion import __main__
 from attention_in_motion.odeformer import official
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.official import convert
-from attention_in_motion.odeformer.train import load
+from attention_in_motion.odeformer.weights import load
 
 CONFIG = ODEFormerConfig(
     **dict(encoder_width=6, encoder_layers=1, encoder_heads=2, decoder_width=9, decoder_layers=2),

@@ -13,7 +13,7 @@ import torch
 
 from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.official import convert
-from attention_in_motion.odeformer.train import load
+from attention_in_motion.odeformer.weights import load
 
 pytestmark = [pytest.mark.official, pytest.mark.filterwarnings("ignore")]
 

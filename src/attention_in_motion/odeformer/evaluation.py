@@ -9,8 +9,6 @@ only a curve. Source of the protocol: d'Ascoli et al., "ODEFormer" (2023), secti
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +17,7 @@ from itertools import combinations_with_replacement, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -54,8 +53,8 @@ from attention_in_motion.odeformer.systems import (
     random_system,
     solve,
 )
-from attention_in_motion.odeformer.train import load, teacher_forced, validation_batches
-from attention_in_motion.training import save_atomically
+from attention_in_motion.odeformer.train import teacher_forced, validation_batches
+from attention_in_motion.odeformer.weights import load, record_of, write_json
 
 NOISES = (0.0, 0.05)
 STARTS = ("given start", "new start")
@@ -156,7 +155,7 @@ def cases_of(
 # Answers
 
 
-def recognise(
+def ask(
     model: ODEFormer, times: NDArray, observed: Sequence[NDArray], seed: int
 ) -> dict[str, list[Answer]]:
     """{method: an answer per trajectory} for greedy decoding and for samples at temperature 0.1."""
@@ -172,7 +171,7 @@ def recognise(
         ]
         for method, written in zip(answers, texts, strict=True):
             answers[method] += (
-                read(model, times, *pair) for pair in zip(part, written, strict=True)
+                answer_of(model, times, *pair) for pair in zip(part, written, strict=True)
             )
     return answers
 
@@ -183,7 +182,7 @@ def encode(model: ODEFormer, times: NDArray, observed: Iterable[NDArray]) -> Ten
     return torch.from_numpy(np.stack(ids))  # (batch, n_points, words)
 
 
-def read(model: ODEFormer, times: NDArray, values: NDArray, written: list[Decoded]) -> Answer:
+def answer_of(model: ODEFormer, times: NDArray, values: NDArray, written: list[Decoded]) -> Answer:
     """The distinct systems of the right dimension among the sequences that came to their end."""
     vocabulary, dimension = model.config.vocabulary, values.shape[1]
     wrong = [d.tokens.count(vocabulary.ids["|"]) + 1 != dimension for d in written]
@@ -293,7 +292,7 @@ def recognition(model: ODEFormer, config: StreamConfig, seed: int, n: int) -> li
         ]
         times = cases[0].times
         baseline = [Answer([(polynomial(times, values), 0.0)], 0.0) for values in observed]
-        answers = recognise(model, times, observed, seed) | {"polynomial": baseline}
+        answers = ask(model, times, observed, seed) | {"polynomial": baseline}
         for method, given in answers.items():
             wrong = [answer.wrong_dimension for answer in given]
             for start, values in zip(STARTS, score(cases, observed, given), strict=True):
@@ -333,8 +332,7 @@ def share_over_samples(right: Tensor, of: Tensor) -> Row:
 
 def evaluate(path: Path, seed: int, n: int) -> dict[str, Any]:
     """All there is to say about the weights at `path`: a function of them, `seed` and n alone."""
-    record = json.loads(path.with_suffix(".json").read_text())
-    model = load(path)
+    record, model = record_of(path), load(path)
     shared = {"max_dimension": model.config.max_dimension, "precision": model.config.precision}
     config = StreamConfig(**{**shared, **record["config"].get("stream", {})})
     parts = {"all": config, "families": replace(config, family_share=1.0)}
@@ -365,22 +363,19 @@ def interval(one: Row) -> str:
     return f"{one['share']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m attention_in_motion.odeformer.evaluation")
-    parser.add_argument("weights", type=Path, help="a .safetensors with its .json beside it")
-    parser.add_argument("--out", type=Path, required=True, help="where the JSON goes")
-    parser.add_argument("-n", type=int, default=100, help="systems per group (default 100)")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+@click.command(help="Evaluate the model at WEIGHTS, a .safetensors with its .json beside it.")
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="where the JSON goes")
+@click.option("-n", type=click.IntRange(min=1), default=100, help="systems per group (default 100)")
+@click.option("--seed", type=click.IntRange(min=0), default=0)
+def main(weights: Path, out: Path, n: int, seed: int) -> None:
+    """python -m attention_in_motion.odeformer.evaluation; see the module's text."""
     try:
-        if options.n < 1 or options.seed < 0:
-            raise ValueError(f"n = {options.n}, seed = {options.seed}: must be from 1 and from 0")
-        result = evaluate(options.weights, options.seed, options.n)
+        result = evaluate(weights, seed, n)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
-    text = json.dumps(result, indent=1) + "\n"
-    save_atomically(lambda partial: partial.write_text(text), options.out)
-    print(table(result))
+        raise click.UsageError(str(error)) from None
+    write_json(result, out)
+    click.echo(table(result))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ Sources: package odeformer 0.1.7 for the classes; Python's `pickletools` for the
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import os
@@ -28,7 +27,7 @@ import torch
 from torch import Tensor
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.train import save
+from attention_in_motion.odeformer.weights import save, sha256
 
 CHUNK = 2**20  # bytes read at once; the zip's table of contents has to fit
 MOST_PICKLE = 2**25  # bytes of data.pkl; the released file has about 2²⁰
@@ -45,7 +44,7 @@ UNREADABLE = (
 
 
 def convert(path: Path, folder: Path) -> Path:
-    """Write `folder`/odeformer.safetensors and its .json, as `train.load` reads them; the former.
+    """Write `folder`/odeformer.safetensors and its .json, as `weights.load` reads them; the former.
 
     The .json holds every dimension (config.model) and the SHA-256 of the file at `path`. Raises
     FileNotFoundError, or ValueError in one line for a file that is not a released model: broken,
@@ -61,9 +60,7 @@ def convert(path: Path, folder: Path) -> Path:
         raise ValueError(f"{path}: {' '.join(str(error).split())[:300]}") from None
     model = ODEFormer(config, torch.Generator())
     model.load_state_dict(tensors)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    source = {"file": path.name, "bytes": path.stat().st_size, "sha256": digest}
+    source = {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
     out = folder / "odeformer.safetensors"
     save(model, {"config": {"model": asdict(config)}, "source": source}, out)
     return out

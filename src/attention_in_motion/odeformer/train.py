@@ -10,9 +10,6 @@ and beside it a .json that says how they were made.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 import sys
 import time
 import tomllib
@@ -21,11 +18,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from attention_in_motion.artifacts import digest
+from attention_in_motion.odeformer import weights
 from attention_in_motion.odeformer.language.tokens import KINDS
 from attention_in_motion.odeformer.network.model import (
     ODEFormer,
@@ -40,12 +39,14 @@ from attention_in_motion.odeformer.stream import (
     collate,
     evaluation_samples,
 )
-from attention_in_motion.training import INITIALISATION, fit, save_atomically, seeded
+from attention_in_motion.training import INITIALISATION, fit, seeded
 
 Batch = dict[str, Tensor]
 
 VALIDATION_SEED = 1_000_003
 VALIDATION_BATCHES = 64
+LOSS_MARGIN = 1e-3  # nats per token that rounding to float16 may cost
+PROGRAM = "attention_in_motion.odeformer.train"
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,13 @@ class RunConfig:
     training: TrainingConfig
     seed: int
 
-    @property
-    def digest(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
 
 def read_config(path: Path, seed: int | None, steps: int | None) -> RunConfig:
     """The run described by a TOML file; `seed` and `steps` override it when given.
 
     Raises ValueError naming the table for an unknown or missing entry.
     """
-    tables = tomllib.loads(path.read_text())
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
     training = tables.get("training", {}) | ({} if steps is None else {"steps": steps})
     model = build(ODEFormerConfig, "model", tables.get("model", {}))
     shared = {"max_dimension": model.max_dimension, "precision": model.precision}
@@ -194,7 +190,7 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         schedule="cosine",
         warmup=plan.warmup,
         clip=plan.clip,
-        checkpoint=out.with_suffix(f".{config.digest}.checkpoint"),
+        checkpoint=out.with_suffix(f".{digest(config)}.checkpoint"),
         checkpoint_every=plan.checkpoint_every,
         device=str(device),
         label="ODEFormer",
@@ -211,10 +207,10 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         "torch": torch.__version__,
         "seconds_since_last_start": round(seconds, 1),
         "last_start_at_step": progress.first_step,
-        "validation": evaluate(model, validation_batches(config.stream), device),
+        "validation": validate(model, validation_batches(config.stream), device),
         "losses": [round(float(window.mean()), 5) for window in losses[:, 0].split(100)],
     }
-    save(model, record, out)
+    weights.save(model, record, out)
 
 
 def validation_batches(config: StreamConfig) -> Iterator[Batch]:
@@ -226,7 +222,7 @@ def validation_batches(config: StreamConfig) -> Iterator[Batch]:
         yield {name: torch.from_numpy(ids).long() for name, ids in arrays.items()}
 
 
-def evaluate(model: ODEFormer, stream: Iterable[Batch], device: torch.device) -> dict[str, float]:
+def validate(model: ODEFormer, stream: Iterable[Batch], device: torch.device) -> dict[str, float]:
     """Teacher-forced loss in nats per token, and the share of right tokens overall and by kind."""
     nats, right, kind, _ = teacher_forced(model, stream, device)  # (tokens,) each
     by_kind = {name: right[kind == i] for i, name in enumerate(KINDS) if (kind == i).any()}
@@ -252,47 +248,56 @@ def teacher_forced(model: ODEFormer, stream: Iterable[Batch], device: torch.devi
     return torch.cat(rows, dim=1)  # (4, tokens)
 
 
-def save(model: ODEFormer, record: dict[str, Any], path: Path) -> None:
-    """Write the weights (the tied `decoder.proj.weight` once) to `path`, the record to .json."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    del tensors["decoder.proj.weight"]
-    save_atomically(lambda partial: save_file(tensors, partial), path)
-    whole = record | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    text = json.dumps(whole, indent=1) + "\n"
-    save_atomically(lambda partial: partial.write_text(text), path.with_suffix(".json"))
+# ---------------------------------------------------------------------------------------------
+# The commands
+
+FILE = click.Path(path_type=Path)
 
 
-def load(path: Path) -> ODEFormer:
-    """The model that `save` wrote to `path`, in eval mode, in float32.
-
-    Raises ValueError when the weights are not the file that the record beside them describes.
-    """
-    record = json.loads(path.with_suffix(".json").read_text())
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != record["sha256"]:
-        raise ValueError(f"{path.name} has sha256 {digest[:12]}…: its record says otherwise")
-    tensors = load_file(path)
-    tensors["decoder.proj.weight"] = tensors["decoder.embeddings.weight"]
-    model = ODEFormer(ODEFormerConfig(**record["config"]["model"]), torch.Generator())
-    model.load_state_dict(tensors)
-    return model.eval()
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m attention_in_motion.odeformer.train")
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--seed", type=int, help="overrides the file's")
-    parser.add_argument("--steps", type=int, help="overrides the file's")
-    parser.add_argument("--out", type=Path, help="default: runs/odeformer/<digest>.safetensors")
-    options = parser.parse_args(arguments)
+@click.command(help="Train the model that CONFIG describes; resumable.")
+@click.argument("config", type=FILE)
+@click.option("--seed", type=int, help="overrides the file's")
+@click.option("--steps", type=int, help="overrides the file's")
+@click.option("--out", type=FILE, help="default: runs/odeformer/<digest>.safetensors")
+def main(config: Path, seed: int | None, steps: int | None, out: Path | None) -> None:
+    """python -m attention_in_motion.odeformer.train; see the module's text."""
     try:
-        config = read_config(options.config, options.seed, options.steps)
+        run = read_config(config, seed, steps)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
-    out = options.out or Path("runs/odeformer") / f"{config.digest}.safetensors"
+        raise click.UsageError(str(error)) from None
+    given = {"--seed": seed, "--steps": steps, "--out": out}
+    options = [f"{name} {value}" for name, value in given.items() if value is not None]
+    command = " ".join([f"python -m {PROGRAM}", str(config), *options])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    words = sys.argv[1:] if arguments is None else arguments
-    train(config, out, " ".join([parser.prog, *words]), device)
+    train(run, out or Path("runs/odeformer") / f"{digest(run)}.safetensors", command, device)
+
+
+def ship(path: Path) -> Path:
+    """Write a trained model into data/odeformer/ as float16, with its record.
+
+    The record says what rounding changed. Raises ValueError if it costs more than 0.001 nats a
+    token on held-out systems.
+    """
+    record, model = weights.record_of(path), weights.load(path).half().float()
+    batches = validation_batches(StreamConfig(**record["config"]["stream"]))
+    rounded = validate(model, batches, torch.device("cpu"))
+    cost = rounded["loss"] - record["validation"]["loss"]
+    if cost > LOSS_MARGIN:
+        raise ValueError(f"{path}: as float16 it loses {cost:.2g} nats, allowed are {LOSS_MARGIN}")
+    out = weights.SHIPPED / path.name
+    as_stored = {"stored": "float16", "validation_as_stored": rounded}
+    weights.save(model.half(), record | as_stored, out)
+    return out
+
+
+@click.command(help="Put the model at PATH, a .safetensors with its .json, into data/odeformer/.")
+@click.argument("path", type=FILE)
+def ship_command(path: Path) -> None:
+    """python -m attention_in_motion.odeformer.weights; see `ship`."""
+    try:
+        click.echo(ship(path))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
 
 
 if __name__ == "__main__":

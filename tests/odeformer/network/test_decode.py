@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attention_in_motion.odeformer.network.decode import beam, greedy, sample
 from attention_in_motion.odeformer.network.model import ODEFormer
-from attention_in_motion.odeformer.train import load, save
+from attention_in_motion.odeformer.weights import load, save
 
 
 def whole_logits(model: ODEFormer, points: Tensor, n_points: Tensor, tokens: list[int]) -> Tensor:

@@ -146,6 +146,14 @@ def test_another_seed_or_length_is_another_run(tiny):
     assert len(digests) == 3
 
 
+@pytest.mark.parametrize(("name", "digest"), [("main", "886986f60dd8"), ("short", "b46122556e53")])
+def test_a_field_added_later_changes_no_digest(name, digest):
+    config = read_config(next(p for p in CONFIGS if p.stem == name), None, None)
+    assert config.digest == digest
+    other = replace(config, stream=replace(config.stream, extra_steps=60))
+    assert other.digest != digest
+
+
 @pytest.mark.parametrize(
     "sizes",
     [

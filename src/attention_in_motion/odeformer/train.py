@@ -17,7 +17,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ Batch = dict[str, Tensor]
 
 VALIDATION_SEED = 1_000_003
 VALIDATION_BATCHES = 64
+ADDED_LATER = {"stream": ["extra_steps"]}  # fields whose default is what older runs had
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,17 @@ class RunConfig:
 
     @property
     def digest(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True)
+        """Of every field but those of ADDED_LATER that are at their default: old runs keep theirs.
+
+        It names the recipe. The families and what the stream keeps of them belong to the code.
+        """
+        tables = asdict(self)
+        for table, names in ADDED_LATER.items():
+            defaults = {f.name: f.default for f in fields(getattr(self, table))}
+            for name in names:
+                if tables[table][name] == defaults[name]:
+                    del tables[table][name]
+        text = json.dumps(tables, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -1,11 +1,15 @@
 """Train an ODEFormer on the endless stream of random systems, in one resumable command:
 
     python -m attention_in_motion.odeformer.train CONFIG.toml [--seed N] [--steps N] [--out PATH]
+                                                  [--resume | --fresh]
 
 CONFIG.toml has the tables [model] (ODEFormerConfig), [stream] (StreamConfig) and [training]
 (TrainingConfig). float32 on a CPU, bfloat16 autocast on a GPU. A killed run started again with the
-same arguments goes on from its last checkpoint. The result is PATH, all weights as safetensors,
-and beside it a .json that says how they were made.
+same arguments goes on from its last checkpoint, which lies beside PATH under the digest of its
+configuration. With --resume it must find one, and where another configuration's lies it is not
+passed over in silence: the command says so and stops, unless told --fresh, which starts at step 0
+whatever there is. The result is PATH, all weights as safetensors, and beside it a .json that says
+how they were made.
 """
 
 from __future__ import annotations
@@ -35,21 +39,33 @@ from attention_in_motion.odeformer.stream import (
     evaluation_samples,
 )
 from attention_in_motion.odeformer.tokens import KINDS
-from attention_in_motion.training import INITIALISATION, fit, save_atomically, seeded
+from attention_in_motion.training import (
+    INITIALISATION,
+    OPTIMISERS,
+    fit,
+    save_atomically,
+    seeded,
+)
 
 Batch = dict[str, Tensor]
 
 VALIDATION_SEED = 1_000_003
 VALIDATION_BATCHES = 64
-ADDED_LATER = {"stream": ["extra_steps"]}  # fields whose default is what older runs had
+ADDED_LATER = {  # fields whose default is what older runs had
+    "stream": ["extra_steps"],
+    "training": ["optimiser", "matrix_lr", "average"],
+}
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """AdamW with linear warm-up and cosine decay to zero; `clip` bounds the gradient's norm.
 
-    `ordered_numbers` starts the number words in order (see `order_numbers`); without it they start
-    as in the published model. Raises ValueError for a number that is not positive.
+    `optimiser` "muon" gives the hidden matrices to Muon, with the peak rate `matrix_lr`; the rest
+    keep AdamW and `lr`. With `average` > 0 the result is the mean of the weights over that share of
+    the steps, the last. `ordered_numbers` starts the number words in order (see `order_numbers`);
+    without it they start as in the published model. Raises ValueError for a number that is not
+    positive, an average outside [0, 1) or an unknown optimiser.
     """
 
     steps: int
@@ -59,11 +75,19 @@ class TrainingConfig:
     clip: float = 1.0
     checkpoint_every: int = 250
     report_every: int = 50
+    optimiser: str = "adamw"
+    matrix_lr: float = 2e-3
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "ordered_numbers" and value <= 0:
+            if name not in ("ordered_numbers", "optimiser", "average") and value <= 0:
                 raise ValueError(f"{name} = {value}: must be positive")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must lie in [0, 1)")
+        if self.optimiser not in OPTIMISERS:
+            allowed = ", ".join(OPTIMISERS)
+            raise ValueError(f"optimiser = {self.optimiser!r}: must be one of {allowed}")
 
 
 @dataclass(frozen=True)
@@ -173,6 +197,27 @@ class Progress:
         )
 
 
+def checkpoint_of(config: RunConfig, out: Path) -> Path:
+    """Where a run keeps what it needs to go on: beside its result, under its digest."""
+    return out.with_suffix(f".{config.digest}.checkpoint")
+
+
+def check_checkpoint(config: RunConfig, out: Path, resume: bool, fresh: bool) -> None:
+    """Raises ValueError where a run that seems to be resumed would start at step 0.
+
+    It seems so with `resume`, and where the checkpoint of another configuration lies beside `out`.
+    With `fresh` a checkpoint of this one is removed instead.
+    """
+    own = checkpoint_of(config, out)
+    if fresh:
+        own.unlink(missing_ok=True)
+    elif not own.exists():
+        others = sorted(path.name for path in out.parent.glob(f"{out.stem}.*.checkpoint"))
+        if resume or others:
+            beside = f", only {', '.join(others)}" if others else ""
+            raise ValueError(f"no checkpoint {own}{beside}: to start at step 0 add --fresh")
+
+
 def train(config: RunConfig, out: Path, command: str, device: torch.device) -> None:
     """Train from scratch or from the checkpoint beside `out`, then write weights and record."""
     model = ODEFormer(config.model, seeded(config.seed, INITIALISATION))
@@ -200,7 +245,10 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         schedule="cosine",
         warmup=plan.warmup,
         clip=plan.clip,
-        checkpoint=out.with_suffix(f".{config.digest}.checkpoint"),
+        optimiser=plan.optimiser,
+        matrix_lr=plan.matrix_lr,
+        average=plan.average,
+        checkpoint=checkpoint_of(config, out),
         checkpoint_every=plan.checkpoint_every,
         device=str(device),
         label="ODEFormer",
@@ -290,12 +338,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, help="overrides the file's")
     parser.add_argument("--steps", type=int, help="overrides the file's")
     parser.add_argument("--out", type=Path, help="default: runs/odeformer/<digest>.safetensors")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--resume", action="store_true", help="stop if there is no checkpoint")
+    start.add_argument("--fresh", action="store_true", help="start at step 0, whatever there is")
     options = parser.parse_args(arguments)
     try:
         config = read_config(options.config, options.seed, options.steps)
+        out = options.out or Path("runs/odeformer") / f"{config.digest}.safetensors"
+        check_checkpoint(config, out, options.resume, options.fresh)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    out = options.out or Path("runs/odeformer") / f"{config.digest}.safetensors"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     words = sys.argv[1:] if arguments is None else arguments
     train(config, out, " ".join([parser.prog, *words]), device)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ INITIALISATION = 0  # the random stream of a seed that draws weights
 DATA = 1  # the first of its streams that draw data, one stream a chunk
 
 SCHEDULES = ("constant", "cosine", "one_cycle")
+OPTIMISERS = ("adamw", "muon")
 
 
 def seeded(seed: int, stream: int) -> torch.Generator:
@@ -98,6 +100,60 @@ def save_atomically(write: Callable[[Path], Any], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+class Together:
+    """Several optimisers over disjoint parameters, used as one."""
+
+    def __init__(self, *optimisers: torch.optim.Optimizer) -> None:
+        self.optimisers = optimisers
+
+    @property
+    def param_groups(self) -> list[dict]:
+        return [group for one in self.optimisers for group in one.param_groups]
+
+    def zero_grad(self) -> None:
+        for one in self.optimisers:
+            one.zero_grad()
+
+    def step(self) -> None:
+        for one in self.optimisers:
+            one.step()
+
+    def state_dict(self) -> list[dict]:
+        return [one.state_dict() for one in self.optimisers]
+
+    def load_state_dict(self, states: list[dict]) -> None:
+        for one, state in zip(self.optimisers, states, strict=True):
+            one.load_state_dict(state)
+
+
+def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """The weights of Linear layers, but for one tied to an Embedding."""
+    tied = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    weights = [m.weight for m in model.modules() if isinstance(m, nn.Linear)]
+    return [weight for weight in weights if id(weight) not in tied]
+
+
+def build_optimiser(
+    model: nn.Module, kind: str, lr: float, matrix_lr: float, weight_decay: float
+) -> torch.optim.Optimizer | Together:
+    """AdamW for all parameters; or, if `kind` is "muon", Muon with `matrix_lr` for the hidden ones.
+
+    Muon (K. Jordan, 2024) replaces a matrix's momentum by the nearest orthogonal one. Its steps are
+    scaled to AdamW's usual size, so the two rates compare. Raises ValueError for another kind.
+    """
+    if kind not in OPTIMISERS:
+        raise ValueError(f"optimiser = {kind!r}: must be one of {', '.join(OPTIMISERS)}")
+    adamw = partial(torch.optim.AdamW, lr=lr, weight_decay=weight_decay, fused=True)
+    if kind == "adamw":
+        return adamw(model.parameters())
+    hidden = hidden_matrices(model)
+    others = [p for p in model.parameters() if all(p is not weight for weight in hidden)]
+    muon = torch.optim.Muon(
+        hidden, lr=matrix_lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return Together(muon, adamw(others))
+
+
 def fit(
     model: nn.Module,
     loss: Callable[[nn.Module, Any], Tensor],
@@ -109,6 +165,9 @@ def fit(
     warmup: int = 0,
     weight_decay: float = 0.0,
     clip: float | None = None,
+    optimiser: str = "adamw",
+    matrix_lr: float = 2e-3,
+    average: float = 0.0,
     snapshots: Iterable[int] = (),
     checkpoint: Path | None = None,
     checkpoint_every: int = 1000,
@@ -117,32 +176,40 @@ def fit(
 ) -> tuple[Tensor, dict[int, dict[str, Tensor]]]:
     """Minimise Σ_seed loss with AdamW (β = 0.9, 0.999) for `steps` steps, in place, on `device`.
 
+    `optimiser` "muon" gives the hidden matrices to Muon (see `build_optimiser`). With `average` > 0
+    the model ends with the mean of its weights after each of that share of the steps, the last.
     Returns the losses (steps, seed), each before its update, and {step: state dict} after the
     steps named in `snapshots` (0 is the initial state). With `checkpoint`, an interrupted run
     continues bit for bit from its last saved step; the file is removed when the run ends.
     """
     model.to(device)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
-    state = resume(checkpoint, model, optimiser) or {"step": 0, "losses": None, "snapshots": {}}
+    descent = build_optimiser(model, optimiser, lr, matrix_lr, weight_decay)
+    peaks = [group["lr"] for group in descent.param_groups]
+    state = resume(checkpoint, model, descent) or {"step": 0, "losses": None, "snapshots": {}}
+    first_averaged = steps - round(average * steps)
     wanted = set(snapshots)
     if 0 in wanted and state["step"] == 0:
         state["snapshots"][0] = copy_of(model)
     bar = tqdm(total=steps, initial=state["step"], desc=label, disable=None)
     for step in range(state["step"], steps):
-        for group in optimiser.param_groups:
-            group["lr"] = lr * schedule_factor(schedule, step, steps, warmup)
-        per_seed = descend(model, optimiser, loss, moved(batches(step), device), clip)  # (seed,)
+        for group, peak in zip(descent.param_groups, peaks, strict=True):
+            group["lr"] = peak * schedule_factor(schedule, step, steps, warmup)
+        per_seed = descend(model, descent, loss, moved(batches(step), device), clip)  # (seed,)
         if state["losses"] is None:  # one block: a tensor kept per step would fragment the heap
             state["losses"] = torch.zeros(steps, len(per_seed), dtype=per_seed.dtype)
         state["losses"][step], state["step"] = per_seed, step + 1
+        if step >= first_averaged:
+            state["mean"] = running_mean(state.get("mean"), model, step - first_averaged)
         if step + 1 in wanted:
             state["snapshots"][step + 1] = copy_of(model)
         bar.update()
         if step % 100 == 0:
             bar.set_postfix(loss=f"{per_seed.median():.2e}")
         if checkpoint is not None and (step + 1) % checkpoint_every == 0:
-            suspend(checkpoint, model, optimiser, state)
+            suspend(checkpoint, model, descent, state)
     bar.close()
+    if "mean" in state:
+        model.load_state_dict(state["mean"])
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return state["losses"], state["snapshots"]
@@ -186,6 +253,15 @@ def moved(batch: Any, device: str) -> Any:
     if isinstance(batch, dict):
         return {name: part.to(device) for name, part in batch.items()}
     return batch.to(device) if isinstance(batch, Tensor) else [part.to(device) for part in batch]
+
+
+def running_mean(mean: dict[str, Tensor] | None, model: nn.Module, n: int) -> dict[str, Tensor]:
+    """The mean of the model's weights and of n earlier ones, whose mean is `mean`; in place."""
+    if mean is None:
+        return {name: t.detach().clone() for name, t in model.state_dict().items()}
+    for name, t in model.state_dict().items():
+        mean[name].lerp_(t, 1 / (n + 1))
+    return mean
 
 
 def copy_of(model: nn.Module) -> dict[str, Tensor]:

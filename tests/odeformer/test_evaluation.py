@@ -68,7 +68,7 @@ def test_two_cases_of_every_family_prior_and_dimension(cases):
             counts[group] = counts.get(group, 0) + 1
     priors = dict.fromkeys(("official 1-D", "official 2-D", "repaired 1-D", "repaired 2-D"), 2)
     priors |= {"official prior": 4, "repaired prior": 4}
-    families = dict.fromkeys(FAMILIES, 2) | {"families 1-D": 10, "families 2-D": 6}
+    families = dict.fromkeys(FAMILIES, 2) | {"families 1-D": 10, "families 2-D": 18}
     assert counts == priors | families
 
 
@@ -285,7 +285,7 @@ def test_the_command_gives_the_same_each_time(weights, monkeypatch):
     assert texts[0] == texts[1]
     result = json.loads(texts[0][0])
     assert result["n"] == 1 and result["n_points"] == 25 and result["seed"] == 0
-    n_groups = 8 + 2 + 4 + 2
+    n_groups = len(FAMILIES) + 2 + 4 + 2
     assert len(result["rows"]) == n_groups * 3 * 4
     assert {one["condition"] for one in result["rows"]} == {
         f"{start}, noise {noise}"

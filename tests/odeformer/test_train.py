@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, make_dataclass, replace
 from pathlib import Path
 
 import click
@@ -141,6 +141,38 @@ def test_another_seed_or_length_is_another_run(tiny):
     assert read_config(tiny, 3, 30) == first
     others = [read_config(tiny, *options) for options in ((4, None), (3, 31))]
     assert len({digest(config) for config in (first, *others)}) == 3
+
+
+def with_a_later_field(config, name: str, default: int):
+    """The configuration as a program with one more field would read it."""
+    kind = make_dataclass(name, [("later", int, default)], bases=(type(config),), frozen=True)
+    return kind(**{field.name: getattr(config, field.name) for field in fields(config)})
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_field_added_later_changes_no_digest(path):
+    config = read_config(path, None, None)
+    later = replace(config, stream=with_a_later_field(config.stream, "StreamConfig", 3))
+    assert digest(with_a_later_field(later, "RunConfig", 5)) == digest(config)
+    used = replace(later, stream=replace(later.stream, later=4))
+    assert digest(used) != digest(config)
+    assert digest(replace(config, stream=replace(config.stream, extra_steps=60))) != digest(config)
+
+
+def test_the_checkpoint_of_another_configuration_is_not_passed_over(tiny, tmp_path):
+    out = tmp_path / "model.safetensors"
+    other = training.checkpoint_of(read_config(tiny, 8, None), out)
+    other.touch()
+    line = refused(tiny, "--out", out)
+    assert f"only {other.name}: to start at step 0 add --fresh" in line
+    other.unlink()
+    assert "to start at step 0 add --fresh" in refused(tiny, "--out", out, "--resume")
+    own = training.checkpoint_of(read_config(tiny, None, None), out)
+    own.write_bytes(b"torn")
+    run(tiny, "--out", out, "--fresh", "--steps", 2)  # another length: its own stays
+    assert own.exists() and weights.record_of(out)["command"].endswith("--fresh")
+    training.check_checkpoint(read_config(tiny, None, None), out, resume=False)
+    assert not own.exists()
 
 
 @pytest.mark.parametrize(

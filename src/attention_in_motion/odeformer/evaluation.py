@@ -42,6 +42,7 @@ from attention_in_motion.odeformer.recognise import (
 from attention_in_motion.odeformer.stream import EVALUATION, StreamConfig, finish
 from attention_in_motion.odeformer.systems import (
     FAMILIES,
+    FAMILY_STEPS,
     PRIORS,
     SMALLEST_START,
     Group,
@@ -127,7 +128,8 @@ def random_cases(
     while True:
         system = random_system(rng, dimension, prior)
         if held_out(system):
-            group = random_group(rng, system, middle(config), COLUMNS, prior, most=1)
+            shape = system, middle(config), COLUMNS, prior
+            group = random_group(rng, *shape, most=1, extra_steps=config.extra_steps)
             yield from cases_of(config, rng, group, lambda n: rng.standard_normal((dimension, n)))
 
 
@@ -139,13 +141,15 @@ def cases_of(
     config: StreamConfig, rng: Generator, group: Group, draw: Callable[[int], NDArray]
 ) -> Iterator[Case]:
     """The group's trajectories that the stream would show, each with one from a start of `draw`."""
-    clean = replace(config, subsampled=0.0, noisy=0.0, scaled=True, published_corruption=False)
+    clean = replace(config.clean, scaled=True)
     for j, one in enumerate(group.samples()):
         alone = group._replace(constants=group.constants[:, [j]], values=group.values[:, :, [j]])
         if np.abs(one.values[0]).min() < 2 * SMALLEST_START or not list(finish(clean, rng, alone)):
             continue
         constants = np.tile(alone.constants, NEW_STARTS)  # (n_constants, starts)
-        others = solve(group.system, constants, draw(NEW_STARTS), len(one.times), group.source)
+        others = solve(
+            *(group.system, constants, draw(NEW_STARTS), len(one.times), group.source, FAMILY_STEPS)
+        )
         moves = np.ptp(others.values, axis=0) > 0.01 * np.abs(others.values).max(axis=0)
         for k in np.flatnonzero(moves.any(axis=0))[:1]:
             yield Case((), one.system, one.times, one.values, others.values[:, :, k])

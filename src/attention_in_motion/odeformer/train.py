@@ -1,11 +1,15 @@
 """Train an ODEFormer on the endless stream of random systems, in one resumable command:
 
     python -m attention_in_motion.odeformer.train CONFIG.toml [--seed N] [--steps N] [--out PATH]
+                                                  [--resume | --fresh]
 
 CONFIG.toml has the tables [model] (ODEFormerConfig), [stream] (StreamConfig) and [training]
 (TrainingConfig). float32 on a CPU, bfloat16 autocast on a GPU. A killed run started again with the
-same arguments goes on from its last checkpoint. The result is PATH, all weights as safetensors,
-and beside it a .json that says how they were made.
+same arguments goes on from its last checkpoint, which lies beside PATH under the digest of its
+configuration. With --resume it must find one, and where another configuration's lies it is not
+passed over in silence: the command says so and stops, unless told --fresh, which starts at step 0
+whatever there is. The result is PATH, all weights as safetensors, and beside it a .json that says
+how they were made.
 """
 
 from __future__ import annotations
@@ -39,22 +43,24 @@ from attention_in_motion.odeformer.stream import (
     collate,
     evaluation_samples,
 )
-from attention_in_motion.training import INITIALISATION, fit, seeded
+from attention_in_motion.training import INITIALISATION, OPTIMISERS, fit, seeded
 
 Batch = dict[str, Tensor]
 
 VALIDATION_SEED = 1_000_003
 VALIDATION_BATCHES = 64
 LOSS_MARGIN = 1e-3  # nats per token that rounding to float16 may cost
-PROGRAM = "attention_in_motion.odeformer.train"
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """AdamW with linear warm-up and cosine decay to zero; `clip` bounds the gradient's norm.
 
-    `ordered_numbers` starts the number words in order (see `order_numbers`); without it they start
-    as in the published model. Raises ValueError for a number that is not positive.
+    `optimiser` "muon" gives the hidden matrices to Muon, with the peak rate `matrix_lr`; the rest
+    keep AdamW and `lr`. With `average` > 0 the result is the mean of the weights over that share of
+    the steps, the last. `ordered_numbers` starts the number words in order (see `order_numbers`);
+    without it they start as in the published model. Raises ValueError for a number that is not
+    positive, an average outside [0, 1) or an unknown optimiser.
     """
 
     steps: int
@@ -64,11 +70,19 @@ class TrainingConfig:
     clip: float = 1.0
     checkpoint_every: int = 250
     report_every: int = 50
+    optimiser: str = "adamw"
+    matrix_lr: float = 2e-3
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "ordered_numbers" and value <= 0:
+            if name not in ("ordered_numbers", "optimiser", "average") and value <= 0:
                 raise ValueError(f"{name} = {value}: must be positive")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must lie in [0, 1)")
+        if self.optimiser not in OPTIMISERS:
+            allowed = ", ".join(OPTIMISERS)
+            raise ValueError(f"optimiser = {self.optimiser!r}: must be one of {allowed}")
 
 
 @dataclass(frozen=True)
@@ -163,6 +177,27 @@ class Progress:
         )
 
 
+def checkpoint_of(config: RunConfig, out: Path) -> Path:
+    """Where a run keeps what it needs to go on: beside its result, under its digest."""
+    return out.with_suffix(f".{digest(config)}.checkpoint")
+
+
+def check_checkpoint(config: RunConfig, out: Path, resume: bool | None) -> None:
+    """Raises ValueError where a run that seems to be resumed would start at step 0.
+
+    It seems so if `resume` is True, and where the checkpoint of another configuration lies beside
+    `out`. If `resume` is False a checkpoint of this one is removed instead.
+    """
+    own = checkpoint_of(config, out)
+    if resume is False:
+        own.unlink(missing_ok=True)
+    elif not own.exists():
+        others = sorted(path.name for path in out.parent.glob(f"{out.stem}.*.checkpoint"))
+        if resume or others:
+            beside = f", only {', '.join(others)}" if others else ""
+            raise ValueError(f"no checkpoint {own}{beside}: to start at step 0 add --fresh")
+
+
 def train(config: RunConfig, out: Path, command: str, device: torch.device) -> None:
     """Train from scratch or from the checkpoint beside `out`, then write weights and record."""
     model = ODEFormer(config.model, seeded(config.seed, INITIALISATION))
@@ -190,7 +225,10 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         schedule="cosine",
         warmup=plan.warmup,
         clip=plan.clip,
-        checkpoint=out.with_suffix(f".{digest(config)}.checkpoint"),
+        optimiser=plan.optimiser,
+        matrix_lr=plan.matrix_lr,
+        average=plan.average,
+        checkpoint=checkpoint_of(config, out),
         checkpoint_every=plan.checkpoint_every,
         device=str(device),
         label="ODEFormer",
@@ -259,17 +297,27 @@ FILE = click.Path(path_type=Path)
 @click.option("--seed", type=int, help="overrides the file's")
 @click.option("--steps", type=int, help="overrides the file's")
 @click.option("--out", type=FILE, help="default: runs/odeformer/<digest>.safetensors")
-def main(config: Path, seed: int | None, steps: int | None, out: Path | None) -> None:
+@click.option(
+    *("--resume/--fresh", "resume"),
+    default=None,
+    help="stop if there is no checkpoint / start at step 0, whatever there is",
+)
+def main(
+    config: Path, seed: int | None, steps: int | None, out: Path | None, resume: bool | None
+) -> None:
     """python -m attention_in_motion.odeformer.train; see the module's text."""
-    try:
-        run = read_config(config, seed, steps)
-    except (OSError, ValueError) as error:
-        raise click.UsageError(str(error)) from None
     given = {"--seed": seed, "--steps": steps, "--out": out}
     options = [f"{name} {value}" for name, value in given.items() if value is not None]
-    command = " ".join([f"python -m {PROGRAM}", str(config), *options])
+    options += {None: [], True: ["--resume"], False: ["--fresh"]}[resume]
+    command = " ".join(["python -m attention_in_motion.odeformer.train", str(config), *options])
+    try:
+        run = read_config(config, seed, steps)
+        out = out or Path("runs/odeformer") / f"{digest(run)}.safetensors"
+        check_checkpoint(run, out, resume)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    train(run, out or Path("runs/odeformer") / f"{digest(run)}.safetensors", command, device)
+    train(run, out, command, device)
 
 
 def ship(path: Path) -> Path:

@@ -32,6 +32,7 @@ from attention_in_motion.odeformer.systems import (
     random_tree,
     rescale,
     signed,
+    solve,
     stationary,
     with_canonical_target,
     words_of,
@@ -134,6 +135,59 @@ def test_lotka_volterra_keeps_its_invariant():
     assert np.abs(invariant - invariant[0]).max() < 1e-6
 
 
+def energy(name: str, constants: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """y²/2 + V(x), with y' = −V'(x): (n_points, columns)."""
+    if name == "oscillator":
+        return y**2 / 2 - constants[0] * x**2 / 2
+    if name == "pendulum":
+        return y**2 / 2 + constants[0] * np.cos(x)
+    return y**2 / 2 - constants[0] * x**2 / 2 - constants[1] * x**4 / 4
+
+
+@pytest.mark.parametrize("name", ["oscillator", "pendulum", "duffing"])
+def test_families_without_friction_keep_their_energy(name):
+    group = family_group(np.random.default_rng(17), name, 30, 64)
+    found = energy(name, group.constants, group.values[:, 0], group.values[:, 1])
+    size = np.abs(group.values[:, 1]).max(axis=0) ** 2 + np.abs(found[0])  # (columns,)
+    assert (np.abs(found - found[0]) < 1e-6 * size).all()
+
+
+def test_sir_keeps_its_sum_rule():
+    """x + y − (γ/β) log x is constant: everyone infected was susceptible."""
+    group = family_group(np.random.default_rng(18), "sir", 30, 64)
+    x, y = group.values[:, 0], group.values[:, 1]  # (n_points, columns)
+    beta, gamma = group.constants[1], -group.constants[2]
+    total = x + y - gamma / beta * np.log(x)
+    assert np.abs(total - total[0]).max() < 1e-6
+    assert (np.diff(x + y, axis=0) < 0).all()
+
+
+def test_van_der_pol_reaches_its_limit_cycle():
+    """For small μ the amplitude tends to 2, from inside and from outside."""
+    system = FAMILIES["van_der_pol"].system
+    start, constants = np.array([[0.5, 3.5], [0.0, 0.0]]), np.array([[-16.0], [-0.8], [0.8]])
+    group = solve(system, np.tile(constants, 2), start, 400, "test", 1000, 1e-8)
+    assert np.abs(np.abs(group.values[300:, 0]).max(axis=0) - 2).max() < 0.02
+
+
+def test_fitzhugh_nagumo_is_the_textbook_system():
+    """At (v, w) the drawn constants give s(v − v³/3 − w + I) and sε(v + a − b w)."""
+    system, draw = FAMILIES["fitzhugh_nagumo"]
+    constants, _ = draw(np.random.default_rng(19), 50)
+    current, pace, cubic, minus = constants[:4]
+    assert np.allclose(minus, -pace) and np.allclose(cubic, -pace / 3)
+    a, b = constants[4] / constants[5], -constants[6] / constants[5]
+    for values, low, high in [
+        *((pace, 1, 5), (constants[5] / pace, 0.05, 0.5), (current / pace, 0.1, 1)),
+        *((a, 0.5, 1), (b, 0.4, 1)),
+    ]:
+        assert low <= values.min() and values.max() <= high
+    v, w = np.linspace(-2, 2, 50), np.linspace(-1, 3, 50)
+    found = vector_field(system)(np.stack([v, w]), constants)
+    expected = [pace * (v - v**3 / 3 - w) + current, constants[5] * (v + a - b * w)]
+    assert np.allclose(found, expected)
+
+
 @pytest.mark.parametrize("dimension", [1, 2, 3])
 @pytest.mark.parametrize("prior", PRIORS)
 def test_random_systems_agree_with_scipy(dimension, prior):
@@ -188,6 +242,24 @@ def test_no_kept_trajectory_reaches_the_bound(bound):
     )
     assert np.abs(values[:, :, kept]).max() < bound
     assert np.array_equal(kept, np.exp(9 * constants[0]) < bound)
+
+
+def test_a_family_loses_only_what_reaches_the_bound():
+    """x' = c x: kept exactly where |x(1)| exp(9 c) is below 100, however fast it decays."""
+    constants, start = FAMILIES["exponential"].draw(np.random.default_rng(20), 3000)
+    group = family_group(np.random.default_rng(20), "exponential", 25, 3000)
+    expected = constants[0][np.abs(start[0]) * np.exp(9 * constants[0]).clip(1) < 100]
+    assert np.array_equal(group.constants[0], expected)
+
+
+@pytest.mark.parametrize("name", ["oscillator", "damped", "pendulum"])
+def test_no_frequency_is_filtered_out(name):
+    """ω is uniform on [0.1, 5]: the largest kept, the quantiles and the share are as drawn."""
+    group = family_group(np.random.default_rng(21), name, 25, 1000)
+    omega = np.sqrt(-group.constants[0])
+    assert len(omega) >= 980 and omega.max() > 4.5
+    expected = 0.1 + 4.9 * np.array([0.25, 0.5, 0.75])
+    assert np.abs(np.quantile(omega, [0.25, 0.5, 0.75]) - expected).max() < 5 * 4.9 / 2 / 31.6
 
 
 def test_stationary_needs_every_coordinate_still():

@@ -23,7 +23,7 @@ import numpy as np
 
 from attention_in_motion.odeformer.language.expressions import round_constants
 from attention_in_motion.odeformer.stream import Chunks, StreamConfig
-from attention_in_motion.odeformer.systems import random_group, random_system
+from attention_in_motion.odeformer.systems.prior import random_group, random_system
 
 COLUMNS = 256
 CONFIG = Path(__file__).parents[1] / "configs" / "odeformer" / "main.toml"

@@ -32,7 +32,9 @@ from attention_in_motion.odeformer.network.decode import Decoded
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.recognise import MAX_TOKENS, predict, r2
 from attention_in_motion.odeformer.stream import StreamConfig
-from attention_in_motion.odeformer.systems import FAMILIES, Sample, corrupt, held_out
+from attention_in_motion.odeformer.systems.families import FAMILIES
+from attention_in_motion.odeformer.systems.prior import held_out
+from attention_in_motion.odeformer.systems.trajectories import Sample, corrupt
 from attention_in_motion.odeformer.train import teacher_forced
 from attention_in_motion.odeformer.weights import save
 

@@ -30,13 +30,9 @@ from attention_in_motion.odeformer.recognise import (
     refine,
     trajectories,
 )
-from attention_in_motion.odeformer.systems import (
-    FAMILIES,
-    family_group,
-    random_group,
-    random_system,
-    rescale,
-)
+from attention_in_motion.odeformer.systems.families import FAMILIES, family_group
+from attention_in_motion.odeformer.systems.prior import random_group, random_system
+from attention_in_motion.odeformer.systems.trajectories import rescale
 
 CONFIG = ODEFormerConfig(
     **dict(encoder_width=8, encoder_layers=1, encoder_heads=2, embedding_width=4, precision=3),

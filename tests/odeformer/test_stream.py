@@ -24,7 +24,9 @@ from attention_in_motion.odeformer.stream import (
     evaluation_samples,
     target_length,
 )
-from attention_in_motion.odeformer.systems import FAMILIES, Sample, held_out
+from attention_in_motion.odeformer.systems.families import FAMILIES
+from attention_in_motion.odeformer.systems.prior import held_out
+from attention_in_motion.odeformer.systems.trajectories import Sample
 
 SMALL = StreamConfig(batch_size=4, batches_per_chunk=2, per_skeleton=2, family_share=0.5)
 

@@ -23,7 +23,8 @@ import pytest
 from scipy.stats import chi2
 
 from attention_in_motion.odeformer.language.expressions import round_constants
-from attention_in_motion.odeformer.systems import Group, random_group, random_system
+from attention_in_motion.odeformer.systems.prior import random_group, random_system
+from attention_in_motion.odeformer.systems.trajectories import Group
 
 REASON = "needs the official package: make test-official installs requirements-official.txt"
 STORED = Path(__file__).parents[1] / "data" / "odeformer_official_prior.json"

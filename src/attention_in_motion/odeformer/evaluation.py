@@ -33,26 +33,26 @@ from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.recognise import (
     MAX_TOKENS,
     Candidate,
-    Scale,
     distinct,
     order,
     r2,
     trajectories,
 )
 from attention_in_motion.odeformer.stream import EVALUATION, StreamConfig, finish
-from attention_in_motion.odeformer.systems import (
-    FAMILIES,
-    FAMILY_STEPS,
+from attention_in_motion.odeformer.systems.families import FAMILIES, FAMILY_STEPS, family_group
+from attention_in_motion.odeformer.systems.prior import (
     PRIORS,
+    held_out,
+    random_group,
+    random_system,
+)
+from attention_in_motion.odeformer.systems.scale import Scale
+from attention_in_motion.odeformer.systems.simulate import solve
+from attention_in_motion.odeformer.systems.trajectories import (
     SMALLEST_START,
     Group,
     Sample,
     corrupt,
-    family_group,
-    held_out,
-    random_group,
-    random_system,
-    solve,
 )
 from attention_in_motion.odeformer.train import teacher_forced, validation_batches
 from attention_in_motion.odeformer.weights import load, record_of, write_json

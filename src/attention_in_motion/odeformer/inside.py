@@ -9,7 +9,8 @@ from torch import Tensor
 
 from attention_in_motion.odeformer.network.decode import greedy
 from attention_in_motion.odeformer.network.model import ODEFormer
-from attention_in_motion.odeformer.recognise import MAX_TOKENS, Scale
+from attention_in_motion.odeformer.recognise import MAX_TOKENS
+from attention_in_motion.odeformer.systems.scale import Scale
 from attention_in_motion.record import record
 
 

@@ -20,26 +20,27 @@ from torch.utils.data import DataLoader
 
 from attention_in_motion.odeformer.language.expressions import constants_of
 from attention_in_motion.odeformer.language.tokens import System, Vocabulary
-from attention_in_motion.odeformer.systems import (
-    EXTRA_STEPS,
+from attention_in_motion.odeformer.systems.families import (
     FAMILIES,
     FAMILY_STEPS,
     FAMILY_TOLERANCE,
-    LARGEST_GAP,
+    family_group,
+)
+from attention_in_motion.odeformer.systems.prior import (
     PRIORS,
+    held_out,
+    random_group,
+    random_system,
+)
+from attention_in_motion.odeformer.systems.scale import T_FIRST, T_LAST
+from attention_in_motion.odeformer.systems.simulate import EXTRA_STEPS, LARGEST_GAP, solve_twice
+from attention_in_motion.odeformer.systems.trajectories import (
     SMALLEST_START,
-    T_FIRST,
-    T_LAST,
     Group,
     Sample,
     corrupt,
     corrupt_as_published,
-    family_group,
-    held_out,
-    random_group,
-    random_system,
     rescale,
-    solve_twice,
     with_canonical_target,
 )
 

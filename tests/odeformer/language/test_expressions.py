@@ -21,7 +21,8 @@ from attention_in_motion.odeformer.language.expressions import (
     vector_field,
     with_constants,
 )
-from attention_in_motion.odeformer.systems import PRIORS, change_units, random_equation
+from attention_in_motion.odeformer.systems.prior import PRIORS, random_equation
+from attention_in_motion.odeformer.systems.scale import change_units
 
 # 10 000 takes minutes: ODEFORMER_TREES=10000 pytest tests/odeformer/language
 N_TREES = int(os.environ.get("ODEFORMER_TREES", 600))

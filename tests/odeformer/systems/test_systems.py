@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from attention_in_motion.odeformer.integrate import extrapolation_weights, integrate
 from attention_in_motion.odeformer.language.expressions import (
     canonical,
     constants_of,
@@ -16,26 +15,30 @@ from attention_in_motion.odeformer.language.expressions import (
     vector_field,
     with_constants,
 )
-from attention_in_motion.odeformer.systems import (
+from attention_in_motion.odeformer.systems.families import (
     FAMILIES,
     FAMILY_SKELETONS,
-    PRIORS,
-    Sample,
-    change_units,
-    corrupt,
-    corrupt_as_published,
-    decorate,
     family_group,
+    signed,
+)
+from attention_in_motion.odeformer.systems.prior import (
+    PRIORS,
+    decorate,
     held_out,
     random_group,
     random_system,
     random_tree,
-    rescale,
-    signed,
-    solve,
     stationary,
-    with_canonical_target,
     words_of,
+)
+from attention_in_motion.odeformer.systems.scale import change_units
+from attention_in_motion.odeformer.systems.simulate import extrapolation_weights, integrate, solve
+from attention_in_motion.odeformer.systems.trajectories import (
+    Sample,
+    corrupt,
+    corrupt_as_published,
+    rescale,
+    with_canonical_target,
 )
 
 

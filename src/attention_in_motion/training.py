@@ -100,6 +100,54 @@ def save_atomically(write: Callable[[Path], Any], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+NEWTON_SCHULZ = (3.4445, -4.775, 2.0315)  # K. Jordan's quintic: steep at 0, within 0.3 of 1 at 1
+
+
+def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """About U Vᵀ of each matrix U S Vᵀ, singular values within [0.7, 1.2]: (n, rows, columns).
+
+    X ← a X + (b A + c A²) X with A = X Xᵀ, from X = M/|M|. In float32: bfloat16, in which
+    `torch.optim.Muon` computes this, is a hundred times slower on a processor without it.
+    """
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(iterations):
+        square = x @ x.mT  # (n, rows, rows)
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """W ← W − 0.2 √max(rows, columns) · lr · orthogonal(momentum of the gradient), for matrices.
+
+    The momentum is Nesterov's, μ = 0.95. The factor gives an update the usual size of AdamW's, so
+    the two rates compare. Source: K. Jordan, "Muon" (2024); the factor of J. Liu et al. (2025).
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95):
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = {}
+            for weight in group["params"]:
+                alike.setdefault(weight.shape, []).append(weight)
+            for shape, weights in alike.items():
+                directions = torch.stack([self.direction(w, group["momentum"]) for w in weights])
+                updates = orthogonal(directions).unbind()  # one product for all of one shape
+                rate = 0.2 * max(shape) ** 0.5 * group["lr"]
+                torch._foreach_add_(weights, updates, alpha=-rate)
+
+    def direction(self, weight: nn.Parameter, momentum: float) -> Tensor:
+        """Nesterov's: the gradient, moved towards its running mean, which moves first."""
+        mean = self.state[weight].setdefault("mean", torch.zeros_like(weight))
+        mean.lerp_(weight.grad, 1 - momentum)
+        return weight.grad.lerp(mean, momentum)
+
+
 class Together:
     """Several optimisers over disjoint parameters, used as one."""
 
@@ -138,8 +186,7 @@ def build_optimiser(
 ) -> torch.optim.Optimizer | Together:
     """AdamW for all parameters; or, if `kind` is "muon", Muon with `matrix_lr` for the hidden ones.
 
-    Muon (K. Jordan, 2024) replaces a matrix's momentum by the nearest orthogonal one. Its steps are
-    scaled to AdamW's usual size, so the two rates compare. Raises ValueError for another kind.
+    Weight decay is AdamW's alone. Raises ValueError for another kind.
     """
     if kind not in OPTIMISERS:
         raise ValueError(f"optimiser = {kind!r}: must be one of {', '.join(OPTIMISERS)}")
@@ -148,10 +195,7 @@ def build_optimiser(
         return adamw(model.parameters())
     hidden = hidden_matrices(model)
     others = [p for p in model.parameters() if all(p is not weight for weight in hidden)]
-    muon = torch.optim.Muon(
-        hidden, lr=matrix_lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
-    return Together(muon, adamw(others))
+    return Together(Muon(hidden, matrix_lr), adamw(others))
 
 
 def fit(

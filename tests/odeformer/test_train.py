@@ -21,13 +21,7 @@ from attention_in_motion.odeformer import weights
 from attention_in_motion.odeformer.language.tokens import KINDS
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.stream import StreamConfig
-from attention_in_motion.odeformer.train import (
-    Progress,
-    forward_flops,
-    main,
-    read_config,
-    validate,
-)
+from attention_in_motion.odeformer.train import Progress, forward_flops, main, read_config, validate
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "odeformer").glob("*.toml"))
 TINY = """

@@ -21,7 +21,7 @@ from attention_in_motion.odeformer.language.expressions import (
     vector_field,
     with_constants,
 )
-from attention_in_motion.odeformer.systems.prior import PRIORS, random_equation
+from attention_in_motion.odeformer.systems.prior import PRIORS, random_equation, random_system
 from attention_in_motion.odeformer.systems.scale import change_units
 
 # 10 000 takes minutes: ODEFORMER_TREES=10000 pytest tests/odeformer/language
@@ -68,6 +68,11 @@ def test_one_compiled_skeleton_serves_many_constants_and_states():
     for j in range(5):
         single = vector_field(with_constants(system, constants[:, j]))
         assert np.array_equal(single(x[:, :, j], constants[:, j]), batched[:, :, j])
+
+
+def test_with_constants_is_the_inverse_of_constants_of():
+    system = random_system(np.random.default_rng(16), 3)
+    assert with_constants(system, constants_of(system)) == system
 
 
 def test_sympy_round_trip_keeps_values_and_is_idempotent():

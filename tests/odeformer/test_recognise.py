@@ -117,6 +117,38 @@ def test_what_cannot_be_integrated(start, times, line):
         predict([["x_0"]], start, times)
 
 
+CODE = [
+    *("open('MARK', 'w')", "__import__('os').system('touch MARK')", "0), open('MARK', 'w'), (0"),
+    *("(y := open('MARK', 'w'))", "x_0 or open('MARK', 'w')", "x_0\n", "c[0]", "x", "sin", "1e3"),
+    *(None, b"x_0", ["x_0"], True, np.int64(2), np.float32(2)),
+]
+
+
+@pytest.mark.parametrize("leaf", CODE, ids=repr)
+def test_no_leaf_of_a_system_is_executed(monkeypatch, tmp_path, leaf):
+    """Wherever a system is computed with: integrated, refined, printed, put into other units."""
+    monkeypatch.chdir(tmp_path)
+    system = [["mul", 0.5, leaf]]
+    candidate, scale = Candidate(system, 0.5, 0.0), Scale(0.0, 1.0, np.ones(1))
+    for attempt in (
+        lambda: predict(system, [1.0], TIMES),
+        lambda: candidate.integrate([1.0], TIMES),
+        lambda: refine(candidate, TIMES, logistic(TIMES)),
+        lambda: candidate.expressions,
+        lambda: str(Fit([candidate])),
+        lambda: scale.undo(system),
+    ):
+        with pytest.raises(ValueError, match=r"^equation ") as refused:
+            attempt()
+        assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_variable_without_an_equation_is_refused():
+    with pytest.raises(ValueError, match=r"^system = .*: must have 1 equations and variables$"):
+        predict([["mul", 0.5, "x_1"]], [1.0], TIMES)
+
+
 def test_together_equals_one_by_one():
     rng = np.random.default_rng(3)
     systems = [with_constants(LOGISTIC, rng.uniform(-1, 1, 2)) for _ in range(4)]

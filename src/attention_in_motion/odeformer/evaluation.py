@@ -117,6 +117,7 @@ def draw_cases(config: StreamConfig, seed: int, n: int) -> list[Case]:
 
 
 def family_cases(config: StreamConfig, rng: Generator, name: str) -> Iterator[Case]:
+    """Endless cases of one family."""
     while True:
         group = family_group(rng, name, middle(config), COLUMNS)
         yield from cases_of(config, rng, group, lambda n: FAMILIES[name].draw(rng, n)[1])
@@ -125,6 +126,7 @@ def family_cases(config: StreamConfig, rng: Generator, name: str) -> Iterator[Ca
 def random_cases(
     config: StreamConfig, rng: Generator, dimension: int, prior: str
 ) -> Iterator[Case]:
+    """Endless cases of a random prior, each with a held-out skeleton of its own."""
     while True:
         system = random_system(rng, dimension, prior)
         if held_out(system):
@@ -134,6 +136,7 @@ def random_cases(
 
 
 def middle(config: StreamConfig) -> int:
+    """How many points every trajectory of the evaluation has."""
     return (config.min_points + config.max_points) // 2
 
 
@@ -181,6 +184,7 @@ def ask(
 
 
 def encode(model: ODEFormer, times: NDArray, observed: Iterable[NDArray]) -> Tensor:
+    """Float ids (batch, n_points, words) of trajectories (n_points, dimension), each scaled."""
     scaled = (Scale.of(times, values).apply(times, values) for values in observed)
     ids = [model.config.vocabulary.encode_points(*pair) for pair in scaled]
     return torch.from_numpy(np.stack(ids))  # (batch, n_points, words)
@@ -364,6 +368,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def interval(one: Row) -> str:
+    """The share of a row and its interval, as text."""
     return f"{one['share']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
 
 

@@ -163,6 +163,7 @@ class Candidate:
 
     @cached_property
     def expressions(self) -> list[sympy.Expr]:
+        """The right-hand sides, as SymPy expressions."""
         return [to_sympy(equation) for equation in self.system]
 
     def integrate(self, start: ArrayLike, times: ArrayLike) -> NDArray:
@@ -210,6 +211,7 @@ def rank(
 
 
 def order(candidate: Candidate) -> tuple[bool, float, float]:
+    """Sort key of candidates: by R², equal ones by log-probability, unscored ones last."""
     unscored = math.isnan(candidate.r2)
     return unscored, 0.0 if unscored else -candidate.r2, -candidate.log_probability
 
@@ -327,6 +329,7 @@ def check_data(times: NDArray, trajectory: NDArray, max_dimension: int) -> None:
 
 
 def check_rising(times: NDArray, fewest: int) -> None:
+    """Raises ValueError unless there are so many times and each is later than the one before."""
     if len(times) < fewest:
         raise ValueError(f"times has {len(times)} points: must be at least {fewest}")
     falls = np.diff(times) <= 0  # (n - 1,)

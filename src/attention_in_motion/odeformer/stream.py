@@ -106,10 +106,12 @@ class StreamConfig:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
+        """The words of points and targets."""
         return Vocabulary(self.max_dimension, self.precision)
 
     @property
     def families(self) -> list[str]:
+        """The names of the families of at most `max_dimension` dimensions."""
         return [name for name, f in FAMILIES.items() if len(f.system) <= self.max_dimension]
 
     @property
@@ -326,6 +328,7 @@ class Batches:
         return {name: ids.long() for name, ids in self.chunk[offset].items()}
 
     def chunks_from(self, index: int) -> Iterator[list[Batch]]:
+        """The chunks `index`, `index` + 1, … without end, made by the workers if there are any."""
         loader = DataLoader(
             Chunks(self.config, self.seed),
             batch_size=None,

@@ -113,6 +113,7 @@ def read_config(path: Path, seed: int | None, steps: int | None) -> RunConfig:
 
 
 def build(config: type, table: str, entries: dict[str, Any]) -> Any:
+    """`config(**entries)`. Raises ValueError naming the table for an unknown or missing entry."""
     try:
         return config(**entries)
     except TypeError as error:
@@ -153,11 +154,13 @@ class Progress:
         self.first_step = step if self.first_step is None else self.first_step
 
     def reset(self) -> None:
+        """Begin to count anew."""
         self.since, self.losses = time.monotonic(), []
         self.samples = self.tokens = 0
         self.flops = 0.0
 
     def update(self, batch: Batch, loss: Tensor) -> None:
+        """Count a batch and its loss; prints the line when it is due."""
         n_points, n_tokens = batch["n_points"], batch["n_tokens"] - 1  # (batch,) each
         self.losses.append(loss.detach())
         self.samples += len(n_points)
@@ -168,6 +171,7 @@ class Progress:
             self.reset()
 
     def line(self, done: int) -> str:
+        """Loss and rates since the last line, and the time left, after `done` steps."""
         seconds, steps = time.monotonic() - self.since, self.config.training.steps
         left = (steps - done) * seconds / len(self.losses) / 60
         return (

@@ -119,6 +119,7 @@ def leaf_source(word: str | int) -> str:
 
 
 def node_source(operator: str, *arguments: str) -> str:
+    """Python source of an operator. Raises ValueError for one without a formula here."""
     if operator not in SOURCE:
         raise ValueError(f"operator = {operator!r}: must be one of {', '.join(SOURCE)}")
     return SOURCE[operator].format(*arguments)
@@ -144,12 +145,14 @@ def canonical(equation: Equation) -> Equation:
 
 
 def leaf_sum(word: Leaf) -> Sum:
+    """A leaf as a sum of one term; zero is the empty sum."""
     if isinstance(word, str):
         return ((1, ((word, 1),)),)
     return ((word, ()),) if word else ()
 
 
 def node_sum(operator: str, *arguments: Sum) -> Sum:
+    """An operator applied to sums. Raises ValueError for one without a formula here."""
     match operator, arguments:
         case "add", (a, b):
             return collect(a + b)
@@ -188,6 +191,7 @@ def structure(monomial: tuple) -> tuple:
 
 
 def product(a: Sum, b: Sum) -> Sum:
+    """a · b, with equal factors gathered."""
     if not a or not b:
         return ()
     (first, left), (second, right) = as_term(a), as_term(b)
@@ -213,6 +217,7 @@ def from_term(coefficient: int | float, monomial: tuple) -> Sum:
 
 
 def power(a: Sum, exponent: int) -> Sum:
+    """a to an integer power, taken of its factors."""
     if exponent == 0:
         return ((1, ()),)
     coefficient, monomial = as_term(a)
@@ -236,16 +241,19 @@ def sine(a: Sum) -> Sum:
 
 
 def to_prefix(a: Sum) -> Equation:
+    """The prefix list of a sum."""
     return chain("add", [term_prefix(c, m) for c, m in a]) if a else [0]
 
 
 def term_prefix(coefficient: int | float, monomial: tuple) -> Equation:
+    """The prefix list of coefficient · monomial."""
     unit = isinstance(coefficient, int) and coefficient == 1 and monomial
     factors = [factor_prefix(base, exponent) for base, exponent in monomial]
     return chain("mul", factors if unit else [[coefficient], *factors])
 
 
 def factor_prefix(base: str | tuple, exponent: int) -> Equation:
+    """The prefix list of base^exponent."""
     match base:
         case ("sin", inner):
             words = ["sin", *to_prefix(inner)]
@@ -286,6 +294,7 @@ def skeleton(system: System) -> str:
 
 
 def equation_skeleton(equation: Equation) -> list[str]:
+    """The words of an equation in canonical form, without coefficients."""
     words: list[str] = []
     for word in equation:
         if words[-1:] == ["mul"] and not isinstance(word, str):
@@ -313,10 +322,12 @@ def to_sympy(equation: Equation) -> sympy.Expr:
 
 
 def leaf_sympy(word: Leaf) -> sympy.Expr:
+    """A leaf for SymPy, a variable as a real symbol."""
     return sympy.Symbol(word, real=True) if isinstance(word, str) else sympy.sympify(word)
 
 
 def node_sympy(operator: str, *arguments: sympy.Expr) -> sympy.Expr:
+    """An operator of SymPy. Raises ValueError for one without a formula here."""
     match operator, arguments:
         case "add", (a, b):
             return a + b

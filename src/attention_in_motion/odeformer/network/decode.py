@@ -48,6 +48,7 @@ def greedy(
 
 
 def likeliest(log_p: Tensor, row: Tensor, live: Tensor, step: int) -> Tensor:
+    """A `Choose`: the word with the largest probability."""
     return log_p.argmax(-1)[row]  # (live,)
 
 
@@ -120,10 +121,12 @@ def generate(
 
 
 def until(end: int, tokens: list[int]) -> list[int]:
+    """The tokens before the first `end`, or all of them."""
     return tokens[: tokens.index(end)] if end in tokens else tokens
 
 
 def check_sampling(n_samples: int, temperature: float) -> None:
+    """Raises ValueError for n_samples below 1 or a temperature that is not positive."""
     if n_samples < 1:
         raise ValueError(f"n_samples = {n_samples}: must be at least 1")
     if not temperature > 0:
@@ -131,6 +134,7 @@ def check_sampling(n_samples: int, temperature: float) -> None:
 
 
 def check_max_tokens(max_tokens: int) -> None:
+    """Raises ValueError for max_tokens out of [1, 4096]."""
     if not 1 <= max_tokens <= MAX_POSITIONS:
         raise ValueError(f"max_tokens = {max_tokens}: must be from 1 to {MAX_POSITIONS}")
 

@@ -24,6 +24,7 @@ FAMILY_TOLERANCE = 1e-8  # fine enough for the phase of the fastest oscillator a
 
 
 def log_uniform(rng: Generator, low: float, high: float, size: int | tuple) -> NDArray:
+    """Log-uniform in [low, high]; both must be positive."""
     return np.exp(rng.uniform(math.log(low), math.log(high), size))
 
 
@@ -33,6 +34,7 @@ def signed(rng: Generator, low: float, high: float, size: int | tuple) -> NDArra
 
 
 def draw_exponential(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x' = c x."""
     return signed(rng, 0.02, 3, (1, n)), rng.standard_normal((1, n))
 
 
@@ -56,45 +58,54 @@ def draw_hyperbolic(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
 
 
 def draw_affine(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x' = a + b x."""
     constants = np.concatenate([signed(rng, 0.05, 5, (1, n)), signed(rng, 0.02, 3, (1, n))])
     return constants, rng.standard_normal((1, n))
 
 
 def draw_sine(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x' = a sin(b x + c), the constants in the order a, c, b."""
     a, b, c = signed(rng, 0.1, 5, n), log_uniform(rng, 0.2, 5, n), rng.uniform(-np.pi, np.pi, n)
     return np.stack([a, c, b]), rng.standard_normal((1, n))
 
 
 def draw_linear(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x' = A x, the rows of A one after the other."""
     return rng.uniform(-2, 2, (4, n)), rng.standard_normal((2, n))
 
 
 def draw_damped(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x'' = −ω² x − γ x'."""
     omega, gamma = rng.uniform(0.1, 5, (2, n))
     return np.stack([-(omega**2), -gamma]), rng.standard_normal((2, n))
 
 
 def draw_oscillator(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x'' = −ω² x."""
     return -(rng.uniform(0.1, 5, (1, n)) ** 2), rng.standard_normal((2, n))
 
 
 def draw_pendulum(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x'' = −ω² sin x."""
     constants, start = draw_oscillator(rng, n)
     start[0] = rng.uniform(-3, 3, n)
     return constants, start
 
 
 def draw_duffing(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x'' = −α x − β x³."""
     linear, cubic = signed(rng, 0.2, 10, n), log_uniform(rng, 0.1, 5, n)
     return np.stack([-linear, -cubic]), rng.standard_normal((2, n))
 
 
 def draw_van_der_pol(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """x'' = μ (1 − x²) x' − ω² x."""
     omega, mu = rng.uniform(0.5, 4, n), log_uniform(rng, 0.2, 4, n)
     return np.stack([-(omega**2), -mu, mu]), rng.standard_normal((2, n))
 
 
 def draw_sir(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """Susceptible x and infected y: x' = −β x y, y' = β x y − γ y."""
     beta, gamma = log_uniform(rng, 0.5, 5, n), log_uniform(rng, 0.1, 2, n)
     start = np.stack([rng.uniform(0.5, 1, n), log_uniform(rng, 0.02, 0.5, n)])
     return np.stack([-beta, beta, -gamma]), start
@@ -110,6 +121,7 @@ def draw_fitzhugh_nagumo(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
 
 
 def draw_lotka_volterra(rng: Generator, n: int) -> tuple[NDArray, NDArray]:
+    """Prey x and predators y: x' = α x − β x y, y' = δ x y − γ y."""
     signs = np.array([1.0, -1.0, -1.0, 1.0])[:, None]
     return signs * log_uniform(rng, 0.2, 2, (4, n)), log_uniform(rng, 0.3, 3, (2, n))
 

@@ -52,6 +52,7 @@ def random_system(rng: Generator, dimension: int, prior: str = "repaired") -> Sy
 
 
 def random_equation(rng: Generator, dimension: int, official: bool) -> Equation:
+    """One equation of `random_system`, as the generator writes it."""
     n_binary, n_unary = rng.integers(1, MAX_BINARY + 1), rng.integers(0, MAX_UNARY + 1)
     words = decorate(rng, random_tree(rng, n_binary, dimension), official)
     unary = [i for i, word in enumerate(words) if word in UNARY]
@@ -64,6 +65,7 @@ def random_equation(rng: Generator, dimension: int, official: bool) -> Equation:
 
 
 def catalan(n: int) -> int:
+    """How many binary trees have n operators."""
     return math.comb(2 * n, n) // (n + 1)
 
 
@@ -95,6 +97,7 @@ def decorate(rng: Generator, tree: tuple, official: bool) -> Equation:
 
 
 def words_of(tree: tuple) -> Equation:
+    """The prefix list of a nested tree."""
     word, *children = tree
     return [word, *(w for child in children for w in words_of(child))]
 
@@ -110,6 +113,7 @@ def read_tree(words: Equation) -> tuple[tuple, Equation]:
 
 
 def random_constant(rng: Generator) -> float:
+    """A constant of either sign, log-uniform in size in [1/20, 20]."""
     return float(signed(rng, 1 / MAX_CONSTANT, MAX_CONSTANT, 1)[0])
 
 

@@ -42,6 +42,7 @@ class Group(NamedTuple):
     source: str
 
     def samples(self) -> Iterator[Sample]:
+        """One sample a column, with the column's constants in its system."""
         for j in range(self.constants.shape[1]):
             system = with_constants(self.system, self.constants[:, j])
             yield Sample(system, self.times, self.values[:, :, j], self.source)

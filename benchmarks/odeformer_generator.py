@@ -57,7 +57,7 @@ def official(dimension: int) -> Iterator[int]:
 
 def stream() -> Iterator[int]:
     """The stream of the shipped model: corrupted, scaled, tokenised and padded."""
-    table = tomllib.loads(CONFIG.read_text())
+    table = tomllib.loads(CONFIG.read_text(encoding="utf-8"))
     shared = {name: table["model"][name] for name in ("max_dimension", "precision")}
     chunks = Chunks(StreamConfig(**shared, **table["stream"]), seed=0)
     for k in itertools.count():

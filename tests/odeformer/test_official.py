@@ -118,7 +118,7 @@ def test_converts_bit_for_bit(wrapper, model, path, tmp_path):
 
 def test_the_record_names_the_source(wrapper, path, tmp_path):
     torch.save(wrapper, path)
-    record = json.loads(convert(path, tmp_path).with_suffix(".json").read_text())
+    record = json.loads(convert(path, tmp_path).with_suffix(".json").read_text(encoding="utf-8"))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert record["source"] == {
         **dict(file="odeformer.pt", bytes=path.stat().st_size, sha256=digest)

@@ -95,7 +95,7 @@ def our_accepted(dimension: int, prior: str, groups: int, seed: int) -> list[Gro
 
 @pytest.fixture(scope="module")
 def stored() -> dict:
-    return json.loads(STORED.read_text())
+    return json.loads(STORED.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("dimension", TARGETS)

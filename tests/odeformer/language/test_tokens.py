@@ -33,7 +33,7 @@ def test_sizes(max_dimension, precision):
 
 
 def test_stored_official_floats_and_equations():
-    stored = json.loads((DATA / "odeformer_tokens.json").read_text())
+    stored = json.loads((DATA / "odeformer_tokens.json").read_text(encoding="utf-8"))
     values, words = zip(*stored["floats"], strict=True)
     ids = RELEASED.encode_floats(values)  # (n, 3)
     assert [[RELEASED.float_words[i] for i in row] for row in ids] == list(words)

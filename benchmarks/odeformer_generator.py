@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from attention_in_motion.odeformer.expressions import round_constants
+from attention_in_motion.odeformer.language.expressions import round_constants
 from attention_in_motion.odeformer.stream import Chunks, StreamConfig
-from attention_in_motion.odeformer.systems import random_group, random_system
+from attention_in_motion.odeformer.systems.prior import random_group, random_system
 
 COLUMNS = 256
 CONFIG = Path(__file__).parents[1] / "configs" / "odeformer" / "main.toml"
@@ -57,7 +57,7 @@ def official(dimension: int) -> Iterator[int]:
 
 def stream() -> Iterator[int]:
     """The stream of the shipped model: corrupted, scaled, tokenised and padded."""
-    table = tomllib.loads(CONFIG.read_text())
+    table = tomllib.loads(CONFIG.read_text(encoding="utf-8"))
     shared = {name: table["model"][name] for name in ("max_dimension", "precision")}
     chunks = Chunks(StreamConfig(**shared, **table["stream"]), seed=0)
     for k in itertools.count():

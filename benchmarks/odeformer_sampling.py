@@ -30,10 +30,10 @@ from statistics import median
 import numpy as np
 import torch
 
-from attention_in_motion.odeformer import decode
-from attention_in_motion.odeformer.inference import fit
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.train import load
+from attention_in_motion.odeformer.network import decode
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.recognise import fit
+from attention_in_motion.odeformer.weights import load
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "official"))
@@ -56,7 +56,7 @@ class Watched(decode.Cache):
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         logits = super().step(tokens)
-        read = sum(part.nbytes for pair in self.read for part in pair)
+        read = sum(part.nbytes for pair in self.encoded for part in pair)
         Watched.most = max(Watched.most, self.written.nbytes + read)
         return logits
 

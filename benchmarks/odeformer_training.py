@@ -24,7 +24,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from attention_in_motion.odeformer.model import ODEFormer
+from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.stream import bucket, collate, evaluation_samples
 from attention_in_motion.odeformer.train import RunConfig, forward_flops, read_config
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 
 REASON = "needs the official package: make test-official installs requirements-official.txt"
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer.model import ODEFormer
+from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.official import convert
-from attention_in_motion.odeformer.train import load
+from attention_in_motion.odeformer.weights import load
 
 pytestmark = [pytest.mark.official, pytest.mark.filterwarnings("ignore")]
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from scipy.stats import chi2_contingency
 
-from attention_in_motion.odeformer.decode import greedy, sample
-from attention_in_motion.odeformer.expressions import constants_of, vector_field
-from attention_in_motion.odeformer.inference import Scale, r2
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.language.expressions import constants_of, vector_field
+from attention_in_motion.odeformer.network.decode import greedy, sample
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.recognise import r2
+from attention_in_motion.odeformer.systems.scale import Scale
 
 pytestmark = [pytest.mark.official, pytest.mark.filterwarnings("ignore")]
 

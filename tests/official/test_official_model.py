@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer.model import ODEFormer
+from attention_in_motion.odeformer.network.model import ODEFormer
 
 pytestmark = [pytest.mark.official, pytest.mark.filterwarnings("ignore")]
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attention_in_motion.odeformer.model import ODEFormerConfig
+from attention_in_motion.odeformer.network.model import ODEFormerConfig
 
 pytestmark = [pytest.mark.official, pytest.mark.filterwarnings("ignore")]
 
@@ -103,8 +103,9 @@ def test_token_pairs(official_peer):
     tiny = {name: 1 for name in ("encoder_layers", "decoder_layers", "embedding_width")}
     env, path = official_peer(ODEFormerConfig(**tiny)).env, DATA / "odeformer_tokens.json"
     if os.environ.get("WRITE_PAIRS"):
-        path.write_text(json.dumps(official_token_pairs(env), indent=None) + "\n")
-    stored = json.loads(path.read_text())
+        text = json.dumps(official_token_pairs(env), indent=None) + "\n"
+        path.write_text(text, encoding="utf-8")
+    stored = json.loads(path.read_text(encoding="utf-8"))
     for value, words in stored["floats"]:
         assert env.float_encoder.encode([value]) == words
     for pair in stored["equations"]:

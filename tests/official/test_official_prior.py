@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from attention_in_motion.odeformer.expressions import round_constants
-from attention_in_motion.odeformer.systems import Group, random_group, random_system
+from attention_in_motion.odeformer.language.expressions import round_constants
+from attention_in_motion.odeformer.systems.prior import random_group, random_system
+from attention_in_motion.odeformer.systems.trajectories import Group
 
 REASON = "needs the official package: make test-official installs requirements-official.txt"
 STORED = Path(__file__).parents[1] / "data" / "odeformer_official_prior.json"
@@ -94,7 +95,7 @@ def our_accepted(dimension: int, prior: str, groups: int, seed: int) -> list[Gro
 
 @pytest.fixture(scope="module")
 def stored() -> dict:
-    return json.loads(STORED.read_text())
+    return json.loads(STORED.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("dimension", TARGETS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention_in_motion.odeformer.model import ODEFormerConfig
-from attention_in_motion.odeformer.tokens import Vocabulary
+from attention_in_motion.odeformer.language.tokens import Vocabulary
+from attention_in_motion.odeformer.network.model import ODEFormerConfig
 
 pytestmark = [pytest.mark.official, pytest.mark.filterwarnings("ignore")]
 

@@ -9,8 +9,6 @@ only a curve. Source of the protocol: d'Ascoli et al., "ODEFormer" (2023), secti
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +17,7 @@ from itertools import combinations_with_replacement, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -26,36 +25,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from attention_in_motion.odeformer.decode import Decoded, generate, likeliest, sample
-from attention_in_motion.odeformer.expressions import chain
-from attention_in_motion.odeformer.inference import (
+from attention_in_motion.odeformer.language.expressions import chain
+from attention_in_motion.odeformer.language.tokens import KINDS, System
+from attention_in_motion.odeformer.network.decode import Decoded, generate, likeliest, sample
+from attention_in_motion.odeformer.network.model import ODEFormer
+from attention_in_motion.odeformer.recognise import (
     MAX_TOKENS,
     Candidate,
-    Scale,
     distinct,
     order,
     r2,
     trajectories,
 )
-from attention_in_motion.odeformer.model import ODEFormer
 from attention_in_motion.odeformer.stream import EVALUATION, StreamConfig, finish
-from attention_in_motion.odeformer.systems import (
-    FAMILIES,
+from attention_in_motion.odeformer.systems.families import FAMILIES, FAMILY_STEPS, family_group
+from attention_in_motion.odeformer.systems.prior import (
     PRIORS,
+    held_out,
+    random_group,
+    random_system,
+)
+from attention_in_motion.odeformer.systems.scale import Scale
+from attention_in_motion.odeformer.systems.simulate import solve
+from attention_in_motion.odeformer.systems.trajectories import (
     SMALLEST_START,
     Group,
     Sample,
     corrupt,
-    family_group,
-    held_out,
-    random_group,
-    random_system,
-    solve,
 )
-from attention_in_motion.odeformer.tokens import KINDS, System
-from attention_in_motion.odeformer.train import load, teacher_forced, validation_batches
+from attention_in_motion.odeformer.train import teacher_forced, validation_batches
+from attention_in_motion.odeformer.weights import load, record_of, write_json
 from attention_in_motion.statistics import share as wilson
-from attention_in_motion.training.descent import save_atomically
 
 NOISES = (0.0, 0.05)
 STARTS = ("given start", "new start")
@@ -117,6 +117,7 @@ def draw_cases(config: StreamConfig, seed: int, n: int) -> list[Case]:
 
 
 def family_cases(config: StreamConfig, rng: Generator, name: str) -> Iterator[Case]:
+    """Endless cases of one family."""
     while True:
         group = family_group(rng, name, middle(config), COLUMNS)
         yield from cases_of(config, rng, group, lambda n: FAMILIES[name].draw(rng, n)[1])
@@ -125,14 +126,17 @@ def family_cases(config: StreamConfig, rng: Generator, name: str) -> Iterator[Ca
 def random_cases(
     config: StreamConfig, rng: Generator, dimension: int, prior: str
 ) -> Iterator[Case]:
+    """Endless cases of a random prior, each with a held-out skeleton of its own."""
     while True:
         system = random_system(rng, dimension, prior)
         if held_out(system):
-            group = random_group(rng, system, middle(config), COLUMNS, prior, most=1)
+            shape = system, middle(config), COLUMNS, prior
+            group = random_group(rng, *shape, most=1, extra_steps=config.extra_steps)
             yield from cases_of(config, rng, group, lambda n: rng.standard_normal((dimension, n)))
 
 
 def middle(config: StreamConfig) -> int:
+    """How many points every trajectory of the evaluation has."""
     return (config.min_points + config.max_points) // 2
 
 
@@ -140,13 +144,15 @@ def cases_of(
     config: StreamConfig, rng: Generator, group: Group, draw: Callable[[int], NDArray]
 ) -> Iterator[Case]:
     """The group's trajectories that the stream would show, each with one from a start of `draw`."""
-    clean = replace(config, subsampled=0.0, noisy=0.0, scaled=True, published_corruption=False)
+    clean = replace(config.clean, scaled=True)
     for j, one in enumerate(group.samples()):
         alone = group._replace(constants=group.constants[:, [j]], values=group.values[:, :, [j]])
         if np.abs(one.values[0]).min() < 2 * SMALLEST_START or not list(finish(clean, rng, alone)):
             continue
         constants = np.tile(alone.constants, NEW_STARTS)  # (n_constants, starts)
-        others = solve(group.system, constants, draw(NEW_STARTS), len(one.times), group.source)
+        others = solve(
+            *(group.system, constants, draw(NEW_STARTS), len(one.times), group.source, FAMILY_STEPS)
+        )
         moves = np.ptp(others.values, axis=0) > 0.01 * np.abs(others.values).max(axis=0)
         for k in np.flatnonzero(moves.any(axis=0))[:1]:
             yield Case((), one.system, one.times, one.values, others.values[:, :, k])
@@ -156,7 +162,7 @@ def cases_of(
 # Answers
 
 
-def recognise(
+def ask(
     model: ODEFormer, times: NDArray, observed: Sequence[NDArray], seed: int
 ) -> dict[str, list[Answer]]:
     """{method: an answer per trajectory} for greedy decoding and for samples at temperature 0.1."""
@@ -172,18 +178,19 @@ def recognise(
         ]
         for method, written in zip(answers, texts, strict=True):
             answers[method] += (
-                read(model, times, *pair) for pair in zip(part, written, strict=True)
+                answer_of(model, times, *pair) for pair in zip(part, written, strict=True)
             )
     return answers
 
 
 def encode(model: ODEFormer, times: NDArray, observed: Iterable[NDArray]) -> Tensor:
+    """Float ids (batch, n_points, words) of trajectories (n_points, dimension), each scaled."""
     scaled = (Scale.of(times, values).apply(times, values) for values in observed)
     ids = [model.config.vocabulary.encode_points(*pair) for pair in scaled]
     return torch.from_numpy(np.stack(ids))  # (batch, n_points, words)
 
 
-def read(model: ODEFormer, times: NDArray, values: NDArray, written: list[Decoded]) -> Answer:
+def answer_of(model: ODEFormer, times: NDArray, values: NDArray, written: list[Decoded]) -> Answer:
     """The distinct systems of the right dimension among the sequences that came to their end."""
     vocabulary, dimension = model.config.vocabulary, values.shape[1]
     wrong = [d.tokens.count(vocabulary.ids["|"]) + 1 != dimension for d in written]
@@ -293,7 +300,7 @@ def recognition(model: ODEFormer, config: StreamConfig, seed: int, n: int) -> li
         ]
         times = cases[0].times
         baseline = [Answer([(polynomial(times, values), 0.0)], 0.0) for values in observed]
-        answers = recognise(model, times, observed, seed) | {"polynomial": baseline}
+        answers = ask(model, times, observed, seed) | {"polynomial": baseline}
         for method, given in answers.items():
             wrong = [answer.wrong_dimension for answer in given]
             for start, values in zip(STARTS, score(cases, observed, given), strict=True):
@@ -333,8 +340,7 @@ def share_over_samples(right: Tensor, of: Tensor) -> Row:
 
 def evaluate(path: Path, seed: int, n: int) -> dict[str, Any]:
     """All there is to say about the weights at `path`: a function of them, `seed` and n alone."""
-    record = json.loads(path.with_suffix(".json").read_text())
-    model = load(path)
+    record, model = record_of(path), load(path)
     shared = {"max_dimension": model.config.max_dimension, "precision": model.config.precision}
     config = StreamConfig(**{**shared, **record["config"].get("stream", {})})
     parts = {"all": config, "families": replace(config, family_share=1.0)}
@@ -362,25 +368,23 @@ def table(result: dict[str, Any]) -> str:
 
 
 def interval(one: Row) -> str:
+    """The share of a row and its interval, as text."""
     return f"{one['share']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m attention_in_motion.odeformer.evaluation")
-    parser.add_argument("weights", type=Path, help="a .safetensors with its .json beside it")
-    parser.add_argument("--out", type=Path, required=True, help="where the JSON goes")
-    parser.add_argument("-n", type=int, default=100, help="systems per group (default 100)")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+@click.command(help="Evaluate the model at WEIGHTS, a .safetensors with its .json beside it.")
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="where the JSON goes")
+@click.option("-n", type=click.IntRange(min=1), default=100, help="systems per group (default 100)")
+@click.option("--seed", type=click.IntRange(min=0), default=0)
+def main(weights: Path, out: Path, n: int, seed: int) -> None:
+    """python -m attention_in_motion.odeformer.evaluation; see the module's text."""
     try:
-        if options.n < 1 or options.seed < 0:
-            raise ValueError(f"n = {options.n}, seed = {options.seed}: must be from 1 and from 0")
-        result = evaluate(options.weights, options.seed, options.n)
+        result = evaluate(weights, seed, n)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
-    text = json.dumps(result, indent=1) + "\n"
-    save_atomically(lambda partial: partial.write_text(text), options.out)
-    print(table(result))
+        raise click.UsageError(str(error)) from None
+    write_json(result, out)
+    click.echo(table(result))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ Sources: package odeformer 0.1.7 for the classes; Python's `pickletools` for the
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import os
@@ -27,8 +26,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.train import save
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.weights import save, sha256
 
 CHUNK = 2**20  # bytes read at once; the zip's table of contents has to fit
 MOST_PICKLE = 2**25  # bytes of data.pkl; the released file has about 2²⁰
@@ -45,7 +44,7 @@ UNREADABLE = (
 
 
 def convert(path: Path, folder: Path) -> Path:
-    """Write `folder`/odeformer.safetensors and its .json, as `train.load` reads them; the former.
+    """Write `folder`/odeformer.safetensors and its .json, as `weights.load` reads them; the former.
 
     The .json holds every dimension (config.model) and the SHA-256 of the file at `path`. Raises
     FileNotFoundError, or ValueError in one line for a file that is not a released model: broken,
@@ -61,9 +60,7 @@ def convert(path: Path, folder: Path) -> Path:
         raise ValueError(f"{path}: {' '.join(str(error).split())[:300]}") from None
     model = ODEFormer(config, torch.Generator())
     model.load_state_dict(tensors)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    source = {"file": path.name, "bytes": path.stat().st_size, "sha256": digest}
+    source = {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
     out = folder / "odeformer.safetensors"
     save(model, {"config": {"model": asdict(config)}, "source": source}, out)
     return out
@@ -127,6 +124,7 @@ def members_of(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo
 
 
 def check_member(info: zipfile.ZipInfo) -> None:
+    """Raises ValueError unless a member is stored as it is, under a plain name in one folder."""
     name, parts = info.orig_filename, info.orig_filename.split("/")
     strange = set(parts) & {"", ".", ".."} or set(name) & set("\\:") or not name.isprintable()
     if strange or len(parts) < 2 or name != info.filename:
@@ -150,6 +148,7 @@ def content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytea
 
 
 def pickle_of(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> bytes:
+    """The bytes of data.pkl. Raises ValueError if it is missing or too large."""
     if "data.pkl" not in members:
         raise ValueError("data.pkl is missing: must be a file written by torch.save")
     return bytes(content(archive, members["data.pkl"], MOST_PICKLE))
@@ -194,11 +193,13 @@ class Reader:
         return taken
 
     def take_to_mark(self) -> list[Any]:
+        """The values above the last mark, off the stack."""
         if not self.marks:
             raise ValueError("data.pkl takes values up to a mark it never made")
         return self.take(len(self.stack) - self.marks.pop())
 
     def top(self) -> Note:
+        """The note on top of the stack. Raises ValueError if that is none."""
         if not self.stack or not isinstance(self.stack[-1], Note):
             raise ValueError("data.pkl fills something that is no object")
         return self.stack[-1]
@@ -287,6 +288,7 @@ def modules_of(root: Any) -> Modules:
 
 
 def child_of(root: Any, part: str) -> Any:
+    """The note of one of PARTS. Raises ValueError if the pickled object has none."""
     children = entries_of(attributes_of("the pickled object", root), "_modules")
     if part not in children:
         raise ValueError(f"the pickled object has no {part}: must be an ODEFormer")
@@ -294,6 +296,7 @@ def child_of(root: Any, part: str) -> Any:
 
 
 def attributes_of(name: str, module: Any) -> dict[str | int, Any]:
+    """What a module's note was given as attributes. Raises ValueError if it was given none."""
     match module:
         case Note(state=Note(entries=attributes)):
             return attributes
@@ -347,6 +350,7 @@ def config_of(modules: Modules, places: dict[str, Place]) -> ODEFormerConfig:
 
 
 def heads_of(modules: Modules, part: str) -> int:
+    """The number of heads that the encoder or decoder notes. Raises ValueError without one."""
     heads = modules.get(f"{part}.attentions.0", {}).get("n_heads")
     if type(heads) is not int:
         raise ValueError(f"{part}.attentions.0 has no n_heads: must be an integer")
@@ -371,6 +375,7 @@ def check_settings(modules: Modules, config: ODEFormerConfig) -> None:
 
 
 def is_silu(note: Any) -> bool:
+    """Whether a note names torch's silu."""
     return isinstance(note, Note) and note.name == "torch.nn.functional silu"
 
 
@@ -419,6 +424,7 @@ def place_of(name: str, note: Any) -> Place:
 
 
 def check_layout(name: str, n: Any, offset: Any, size: tuple, step: tuple) -> None:
+    """Raises ValueError unless a tensor is all of its storage, row after row."""
     if not (1 <= len(size) <= 2 and all(type(i) is int and i > 0 for i in size)):
         raise ValueError(f"{name[:80]}: must have one or two sizes of at least 1")
     if step not in ((1,), (size[-1], 1)) or len(step) != len(size):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,28 +18,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from attention_in_motion.odeformer.expressions import constants_of
-from attention_in_motion.odeformer.systems import (
+from attention_in_motion.odeformer.language.expressions import constants_of
+from attention_in_motion.odeformer.language.tokens import System, Vocabulary
+from attention_in_motion.odeformer.systems.families import (
     FAMILIES,
+    FAMILY_STEPS,
+    FAMILY_TOLERANCE,
+    family_group,
+)
+from attention_in_motion.odeformer.systems.prior import (
     PRIORS,
+    held_out,
+    random_group,
+    random_system,
+)
+from attention_in_motion.odeformer.systems.scale import T_FIRST, T_LAST
+from attention_in_motion.odeformer.systems.simulate import EXTRA_STEPS, LARGEST_GAP, solve_twice
+from attention_in_motion.odeformer.systems.trajectories import (
     SMALLEST_START,
     Group,
     Sample,
     corrupt,
     corrupt_as_published,
-    family_group,
-    held_out,
-    random_group,
-    random_system,
     rescale,
     with_canonical_target,
 )
-from attention_in_motion.odeformer.tokens import System, Vocabulary
 
 Batch = dict[str, Tensor]
 
 TRAINING, EVALUATION = 0, 1  # random streams that never meet
 COLUMNS = 256  # constant sets tried at once for one system
+UNBOUNDED = 100_000  # steps after which a trajectory has arrived or never will
 CONSTANT_RANGE = (1e-4, 1e4)  # a target with a constant outside is left out
 
 
@@ -49,12 +58,14 @@ class StreamConfig:
 
     `family_share` of the samples come from the analytic families of at most `max_dimension`
     dimensions, in equal parts; the rest from the random prior, dimensions in equal parts, at most
-    `per_skeleton` samples from one draw of a skeleton. Trajectories have `min_points`…`max_points`
-    even times; then a share `subsampled` of them loses a fraction U[0, subsampling] of its points
-    and a share `noisy` gets noise of γ ~ U[0, noise] (or, if `published_corruption`, all get the
-    published accident); then, if `scaled`, they are put into the scaled convention together with
-    their target. With `lesson_chunks` > 0 training begins with a curriculum: that many chunks of
-    the first family alone, as many of the first two, and so on, before everything comes at once.
+    `per_skeleton` samples from one draw of a skeleton. A random system that needs `extra_steps`
+    integration steps more than it has points is left out; a family's never is (`acceptance`).
+    Trajectories have `min_points`…`max_points` even times; then a share `subsampled` of them loses
+    a fraction U[0, subsampling] of its points and a share `noisy` gets noise of γ ~ U[0, noise]
+    (or, if `published_corruption`, all get the published accident); then, if `scaled`, they are put
+    into the scaled convention together with their target. With `lesson_chunks` > 0 training begins
+    with a curriculum: that many chunks of the first family alone, as many of the first two, and so
+    on, before everything comes at once.
     Raises ValueError, in one line, for a value out of range.
     """
 
@@ -67,6 +78,7 @@ class StreamConfig:
     family_share: float = 0.4
     prior: str = "repaired"
     per_skeleton: int = 16
+    extra_steps: int = EXTRA_STEPS
     subsampled: float = 0.5
     subsampling: float = 0.5
     noisy: float = 0.3
@@ -81,6 +93,7 @@ class StreamConfig:
         for name, least in [
             *(("max_dimension", 1), ("precision", 1), ("batch_size", 1), ("min_points", 8)),
             *(("max_points", self.min_points), ("max_tokens", 8), ("per_skeleton", 1)),
+            ("extra_steps", 1),
             *(("batches_per_chunk", 1), ("lesson_chunks", 0), ("workers", 0)),
         ]:
             if getattr(self, name) < least:
@@ -93,11 +106,18 @@ class StreamConfig:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
+        """The words of points and targets."""
         return Vocabulary(self.max_dimension, self.precision)
 
     @property
     def families(self) -> list[str]:
+        """The names of the families of at most `max_dimension` dimensions."""
         return [name for name, f in FAMILIES.items() if len(f.system) <= self.max_dimension]
+
+    @property
+    def clean(self) -> StreamConfig:
+        """The same without any corruption."""
+        return replace(self, subsampled=0.0, noisy=0.0, published_corruption=False)
 
     def lesson(self, chunk: int) -> list[str]:
         """The families that chunk `chunk` consists of; empty once the curriculum is over."""
@@ -123,7 +143,7 @@ def random_samples(
             continue
         n_points = int(rng.integers(config.min_points, config.max_points + 1))
         most = 3 * config.per_skeleton // 2  # `finish` drops some
-        group = random_group(rng, system, n_points, COLUMNS, config.prior, most)
+        group = random_group(rng, system, n_points, COLUMNS, config.prior, most, config.extra_steps)
         yield from itertools.islice(finish(config, rng, group), config.per_skeleton)
 
 
@@ -146,6 +166,38 @@ def finish(config: StreamConfig, rng: Generator, group: Group) -> Iterator[Sampl
         in_range = all(low <= abs(c) <= high for c in constants_of(sample.system))
         if in_range and target_length(sample.system) <= config.max_tokens:
             yield sample
+
+
+def acceptance(
+    config: StreamConfig, rng: Generator, name: str, n: int, extra_steps: int = FAMILY_STEPS
+) -> dict[str, int]:
+    """How many of n draws of a family the stream keeps, and for what reason it drops the others.
+
+    The reasons are disjoint, in the order in which they apply, and add up with "kept" to "drawn":
+    a trajectory reaches |x| = 100 (or a pole) before t = 10; it needs more than its points plus
+    `extra_steps` steps; its two tolerances disagree; a coordinate starts below 0.01 in size, so it
+    cannot be scaled; its target has a constant out of range or too many tokens. Trajectories have
+    `max_points` points and no corruption.
+    """
+    system, draw = FAMILIES[name]
+    constants, start = draw(rng, n)
+    arguments = system, constants, start, config.max_points
+    _, bounded, _ = solve_twice(*arguments, UNBOUNDED, FAMILY_TOLERANCE)
+    fine, done, gap = solve_twice(*arguments, extra_steps, FAMILY_TOLERANCE)
+    agree = done & (gap < LARGEST_GAP)
+    small = config.scaled & (np.abs(start).min(axis=0) < SMALLEST_START)  # (n,)
+    times = np.linspace(T_FIRST, T_LAST, config.max_points)
+    group = Group(system, constants[:, agree], times, fine[:, :, agree], name)
+    kept = sum(1 for _ in finish(config.clean, rng, group))
+    return {
+        "drawn": n,
+        "reaches 100": int((~bounded).sum()),
+        "step budget": int((bounded & ~done).sum()),
+        "tolerances disagree": int((done & ~agree).sum()),
+        "starts too small": int((agree & small).sum()),
+        "target does not fit": int((agree & ~small).sum()) - kept,
+        "kept": kept,
+    }
 
 
 def draw_samples(
@@ -276,6 +328,7 @@ class Batches:
         return {name: ids.long() for name, ids in self.chunk[offset].items()}
 
     def chunks_from(self, index: int) -> Iterator[list[Batch]]:
+        """The chunks `index`, `index` + 1, … without end, made by the workers if there are any."""
         loader = DataLoader(
             Chunks(self.config, self.seed),
             batch_size=None,

@@ -1,18 +1,19 @@
 """Train an ODEFormer on the endless stream of random systems, in one resumable command:
 
     python -m attention_in_motion.odeformer.train CONFIG.toml [--seed N] [--steps N] [--out PATH]
+                                                  [--resume | --fresh]
 
 CONFIG.toml has the tables [model] (ODEFormerConfig), [stream] (StreamConfig) and [training]
 (TrainingConfig). float32 on a CPU, bfloat16 autocast on a GPU. A killed run started again with the
-same arguments goes on from its last checkpoint. The result is PATH, all weights as safetensors,
-and beside it a .json that says how they were made.
+same arguments goes on from its last checkpoint, which lies beside PATH under the digest of its
+configuration. With --resume it must find one, and where another configuration's lies it is not
+passed over in silence: the command says so and stops, unless told --fresh, which starts at step 0
+whatever there is. The result is PATH, all weights as safetensors, and beside it a .json that says
+how they were made.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 import sys
 import time
 import tomllib
@@ -21,12 +22,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig, order_numbers, within
+from attention_in_motion.odeformer import weights
+from attention_in_motion.odeformer.language.tokens import KINDS
+from attention_in_motion.odeformer.network.model import (
+    ODEFormer,
+    ODEFormerConfig,
+    order_numbers,
+    within,
+)
 from attention_in_motion.odeformer.stream import (
     StreamConfig,
     batches,
@@ -34,21 +42,25 @@ from attention_in_motion.odeformer.stream import (
     collate,
     evaluation_samples,
 )
-from attention_in_motion.odeformer.tokens import KINDS
-from attention_in_motion.training.descent import INITIALISATION, fit, save_atomically, seeded
+from attention_in_motion.training.descent import INITIALISATION, OPTIMISERS, fit, seeded
+from attention_in_motion.training.run import digest
 
 Batch = dict[str, Tensor]
 
 VALIDATION_SEED = 1_000_003
 VALIDATION_BATCHES = 64
+LOSS_MARGIN = 1e-3  # nats per token that rounding to float16 may cost
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """AdamW with linear warm-up and cosine decay to zero; `clip` bounds the gradient's norm.
 
-    `ordered_numbers` starts the number words in order (see `order_numbers`); without it they start
-    as in the published model. Raises ValueError for a number that is not positive.
+    `optimiser` "muon" gives the hidden matrices to Muon, with the peak rate `matrix_lr`; the rest
+    keep AdamW and `lr`. With `average` > 0 the result is the mean of the weights over that share of
+    the steps, the last. `ordered_numbers` starts the number words in order (see `order_numbers`);
+    without it they start as in the published model. Raises ValueError for a number that is not
+    positive, an average outside [0, 1) or an unknown optimiser.
     """
 
     steps: int
@@ -58,11 +70,19 @@ class TrainingConfig:
     clip: float = 1.0
     checkpoint_every: int = 250
     report_every: int = 50
+    optimiser: str = "adamw"
+    matrix_lr: float = 2e-3
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "ordered_numbers" and value <= 0:
+            if name not in ("ordered_numbers", "optimiser", "average") and value <= 0:
                 raise ValueError(f"{name} = {value}: must be positive")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must lie in [0, 1)")
+        if self.optimiser not in OPTIMISERS:
+            allowed = ", ".join(OPTIMISERS)
+            raise ValueError(f"optimiser = {self.optimiser!r}: must be one of {allowed}")
 
 
 @dataclass(frozen=True)
@@ -74,18 +94,13 @@ class RunConfig:
     training: TrainingConfig
     seed: int
 
-    @property
-    def digest(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
 
 def read_config(path: Path, seed: int | None, steps: int | None) -> RunConfig:
     """The run described by a TOML file; `seed` and `steps` override it when given.
 
     Raises ValueError naming the table for an unknown or missing entry.
     """
-    tables = tomllib.loads(path.read_text())
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
     training = tables.get("training", {}) | ({} if steps is None else {"steps": steps})
     model = build(ODEFormerConfig, "model", tables.get("model", {}))
     shared = {"max_dimension": model.max_dimension, "precision": model.precision}
@@ -98,6 +113,7 @@ def read_config(path: Path, seed: int | None, steps: int | None) -> RunConfig:
 
 
 def build(config: type, table: str, entries: dict[str, Any]) -> Any:
+    """`config(**entries)`. Raises ValueError naming the table for an unknown or missing entry."""
     try:
         return config(**entries)
     except TypeError as error:
@@ -138,11 +154,13 @@ class Progress:
         self.first_step = step if self.first_step is None else self.first_step
 
     def reset(self) -> None:
+        """Begin to count anew."""
         self.since, self.losses = time.monotonic(), []
         self.samples = self.tokens = 0
         self.flops = 0.0
 
     def update(self, batch: Batch, loss: Tensor) -> None:
+        """Count a batch and its loss; prints the line when it is due."""
         n_points, n_tokens = batch["n_points"], batch["n_tokens"] - 1  # (batch,) each
         self.losses.append(loss.detach())
         self.samples += len(n_points)
@@ -153,6 +171,7 @@ class Progress:
             self.reset()
 
     def line(self, done: int) -> str:
+        """Loss and rates since the last line, and the time left, after `done` steps."""
         seconds, steps = time.monotonic() - self.since, self.config.training.steps
         left = (steps - done) * seconds / len(self.losses) / 60
         return (
@@ -160,6 +179,27 @@ class Progress:
             f"{self.samples / seconds:.0f} samples/s  {self.tokens / seconds:.0f} tokens/s  "
             f"{self.flops / seconds / 1e9:.1f} GFLOP/s  {left:.0f} min left"
         )
+
+
+def checkpoint_of(config: RunConfig, out: Path) -> Path:
+    """Where a run keeps what it needs to go on: beside its result, under its digest."""
+    return out.with_suffix(f".{digest(config)}.checkpoint")
+
+
+def check_checkpoint(config: RunConfig, out: Path, resume: bool | None) -> None:
+    """Raises ValueError where a run that seems to be resumed would start at step 0.
+
+    It seems so if `resume` is True, and where the checkpoint of another configuration lies beside
+    `out`. If `resume` is False a checkpoint of this one is removed instead.
+    """
+    own = checkpoint_of(config, out)
+    if resume is False:
+        own.unlink(missing_ok=True)
+    elif not own.exists():
+        others = sorted(path.name for path in out.parent.glob(f"{out.stem}.*.checkpoint"))
+        if resume or others:
+            beside = f", only {', '.join(others)}" if others else ""
+            raise ValueError(f"no checkpoint {own}{beside}: to start at step 0 add --fresh")
 
 
 def train(config: RunConfig, out: Path, command: str, device: torch.device) -> None:
@@ -189,7 +229,10 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         schedule="cosine",
         warmup=plan.warmup,
         clip=plan.clip,
-        checkpoint=out.with_suffix(f".{config.digest}.checkpoint"),
+        optimiser=plan.optimiser,
+        matrix_lr=plan.matrix_lr,
+        average=plan.average,
+        checkpoint=checkpoint_of(config, out),
         checkpoint_every=plan.checkpoint_every,
         device=str(device),
         label="ODEFormer",
@@ -206,10 +249,10 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         "torch": torch.__version__,
         "seconds_since_last_start": round(seconds, 1),
         "last_start_at_step": progress.first_step,
-        "validation": evaluate(model, validation_batches(config.stream), device),
+        "validation": validate(model, validation_batches(config.stream), device),
         "losses": [round(float(window.mean()), 5) for window in losses[:, 0].split(100)],
     }
-    save(model, record, out)
+    weights.save(model, record, out)
 
 
 def validation_batches(config: StreamConfig) -> Iterator[Batch]:
@@ -221,7 +264,7 @@ def validation_batches(config: StreamConfig) -> Iterator[Batch]:
         yield {name: torch.from_numpy(ids).long() for name, ids in arrays.items()}
 
 
-def evaluate(model: ODEFormer, stream: Iterable[Batch], device: torch.device) -> dict[str, float]:
+def validate(model: ODEFormer, stream: Iterable[Batch], device: torch.device) -> dict[str, float]:
     """Teacher-forced loss in nats per token, and the share of right tokens overall and by kind."""
     nats, right, kind, _ = teacher_forced(model, stream, device)  # (tokens,) each
     by_kind = {name: right[kind == i] for i, name in enumerate(KINDS) if (kind == i).any()}
@@ -247,47 +290,66 @@ def teacher_forced(model: ODEFormer, stream: Iterable[Batch], device: torch.devi
     return torch.cat(rows, dim=1)  # (4, tokens)
 
 
-def save(model: ODEFormer, record: dict[str, Any], path: Path) -> None:
-    """Write the weights (the tied `decoder.proj.weight` once) to `path`, the record to .json."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    del tensors["decoder.proj.weight"]
-    save_atomically(lambda partial: save_file(tensors, partial), path)
-    whole = record | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    text = json.dumps(whole, indent=1) + "\n"
-    save_atomically(lambda partial: partial.write_text(text), path.with_suffix(".json"))
+# ---------------------------------------------------------------------------------------------
+# The commands
+
+FILE = click.Path(path_type=Path)
 
 
-def load(path: Path) -> ODEFormer:
-    """The model that `save` wrote to `path`, in eval mode, in float32.
-
-    Raises ValueError when the weights are not the file that the record beside them describes.
-    """
-    record = json.loads(path.with_suffix(".json").read_text())
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != record["sha256"]:
-        raise ValueError(f"{path.name} has sha256 {digest[:12]}…: its record says otherwise")
-    tensors = load_file(path)
-    tensors["decoder.proj.weight"] = tensors["decoder.embeddings.weight"]
-    model = ODEFormer(ODEFormerConfig(**record["config"]["model"]), torch.Generator())
-    model.load_state_dict(tensors)
-    return model.eval()
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m attention_in_motion.odeformer.train")
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--seed", type=int, help="overrides the file's")
-    parser.add_argument("--steps", type=int, help="overrides the file's")
-    parser.add_argument("--out", type=Path, help="default: runs/odeformer/<digest>.safetensors")
-    options = parser.parse_args(arguments)
+@click.command(help="Train the model that CONFIG describes; resumable.")
+@click.argument("config", type=FILE)
+@click.option("--seed", type=int, help="overrides the file's")
+@click.option("--steps", type=int, help="overrides the file's")
+@click.option("--out", type=FILE, help="default: runs/odeformer/<digest>.safetensors")
+@click.option(
+    *("--resume/--fresh", "resume"),
+    default=None,
+    help="stop if there is no checkpoint / start at step 0, whatever there is",
+)
+def main(
+    config: Path, seed: int | None, steps: int | None, out: Path | None, resume: bool | None
+) -> None:
+    """python -m attention_in_motion.odeformer.train; see the module's text."""
+    given = {"--seed": seed, "--steps": steps, "--out": out}
+    options = [f"{name} {value}" for name, value in given.items() if value is not None]
+    options += {None: [], True: ["--resume"], False: ["--fresh"]}[resume]
+    command = " ".join(["python -m attention_in_motion.odeformer.train", str(config), *options])
     try:
-        config = read_config(options.config, options.seed, options.steps)
+        run = read_config(config, seed, steps)
+        out = out or Path("runs/odeformer") / f"{digest(run)}.safetensors"
+        check_checkpoint(run, out, resume)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
-    out = options.out or Path("runs/odeformer") / f"{config.digest}.safetensors"
+        raise click.UsageError(str(error)) from None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    words = sys.argv[1:] if arguments is None else arguments
-    train(config, out, " ".join([parser.prog, *words]), device)
+    train(run, out, command, device)
+
+
+def ship(path: Path) -> Path:
+    """Write a trained model into data/odeformer/ as float16, with its record.
+
+    The record says what rounding changed. Raises ValueError if it costs more than 0.001 nats a
+    token on held-out systems.
+    """
+    record, model = weights.record_of(path), weights.load(path).half().float()
+    batches = validation_batches(StreamConfig(**record["config"]["stream"]))
+    rounded = validate(model, batches, torch.device("cpu"))
+    cost = rounded["loss"] - record["validation"]["loss"]
+    if cost > LOSS_MARGIN:
+        raise ValueError(f"{path}: as float16 it loses {cost:.2g} nats, allowed are {LOSS_MARGIN}")
+    out = weights.SHIPPED / path.name
+    as_stored = {"stored": "float16", "validation_as_stored": rounded}
+    weights.save(model.half(), record | as_stored, out)
+    return out
+
+
+@click.command(help="Put the model at PATH, a .safetensors with its .json, into data/odeformer/.")
+@click.argument("path", type=FILE)
+def ship_command(path: Path) -> None:
+    """python -m attention_in_motion.odeformer.weights; see `ship`."""
+    try:
+        click.echo(ship(path))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -1,21 +1,23 @@
-"""Which weights a page uses, and how trained ones come to lie in data/odeformer/:
+"""The files of trained models: what they hold, and which of them a page means.
 
-python -m attention_in_motion.odeformer.weights TRAINED.safetensors
+A model is a .safetensors of all its weights and beside it a .json, the record of how they were
+made. Trained ones come to lie in data/odeformer/, as float16, by
+
+    python -m attention_in_motion.odeformer.weights TRAINED.safetensors
 """
 
 from __future__ import annotations
 
-import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
-from attention_in_motion.odeformer import train
-from attention_in_motion.odeformer.model import ODEFormer
-from attention_in_motion.odeformer.stream import StreamConfig
-from attention_in_motion.odeformer.train import evaluate, save, validation_batches
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.training.descent import save_atomically
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "data" / "odeformer"
@@ -23,74 +25,82 @@ PLACES = {
     "ours": SHIPPED / "main.safetensors",
     "short-1": SHIPPED / "short-1.safetensors",  # further seeds, of a shorter run
     "short-2": SHIPPED / "short-2.safetensors",
-    "official": ROOT / "runs" / "official" / "odeformer.safetensors",
+    "official": ROOT / "runs" / "official" / "odeformer.safetensors",  # after convert-official
 }
-LOSS_MARGIN = 1e-3  # nats per token that rounding to float16 may cost
+TIED = {"decoder.proj.weight": "decoder.embeddings.weight"}  # one tensor, stored once
 
 
-def path_of(model: str) -> Path:
-    """The file of a name in PLACES, or a path. ValueError in one line if it is not there."""
-    path = PLACES.get(model, Path(model))
+def path_of(model: str | Path) -> Path:
+    """The file of a name in PLACES, or a path. Raises ValueError in one line if it is not there."""
+    path = PLACES.get(str(model), Path(model))
     if not path.is_file():
-        names = "'ours', 'short-1', 'short-2', 'official' (after convert-official)"
-        wanted = f"{names} or the path of a .safetensors file"
-        raise ValueError(f"model = {model!r}: no file {path}; must be {wanted}")
+        wanted = f"{', '.join(map(repr, PLACES))} or the path of a .safetensors file"
+        raise ValueError(f"model = {str(model)!r}: no file {path}; must be {wanted}")
     return path
 
 
-def load(model: str) -> ODEFormer:
+def load(model: str | Path) -> ODEFormer:
     """The model of a name in PLACES, or of a path; in eval mode, float32.
 
     Raises ValueError when there is no such file, or it is not what the record beside it says.
     """
-    return train.load(path_of(model))
+    path = path_of(model)
+    record = record_of(path)
+    if sha256(path) != record["sha256"]:
+        found = sha256(path)[:12]
+        raise ValueError(f"{path.name} has sha256 {found}…: its record says otherwise")
+    tensors = load_file(path)
+    tensors |= {name: tensors[original] for name, original in TIED.items()}
+    loaded = ODEFormer(ODEFormerConfig(**record["config"]["model"]), torch.Generator())
+    loaded.load_state_dict(tensors)
+    return loaded.eval()
 
 
-def record_of(path: Path) -> dict[str, Any]:
-    """The record beside the weights at `path`: configuration, command, hash, validation."""
-    return json.loads(path.with_suffix(".json").read_text())
+def record_of(model: str | Path) -> dict[str, Any]:
+    """The record beside the weights of a name in PLACES, or at a path.
+
+    It holds their configuration and SHA-256; for a trained model also command, seed, steps, device,
+    validation and losses. Raises ValueError if there are no such weights, FileNotFoundError if they
+    have no record.
+    """
+    return json.loads(path_of(model).with_suffix(".json").read_text(encoding="utf-8"))
 
 
-def evaluation(model: str) -> dict[str, Any]:
+def evaluation_of(model: str | Path) -> dict[str, Any]:
     """What `odeformer.evaluation` wrote about the model, beside its weights.
 
     Raises ValueError, with the command to run, if it is not there or is about other weights.
     """
     path = path_of(model)
     found = path.with_suffix(".evaluation.json")
-    result = json.loads(found.read_text()) if found.is_file() else {}
+    result = json.loads(found.read_text(encoding="utf-8")) if found.is_file() else {}
     if result.get("sha256") != record_of(path)["sha256"]:
         command = f"python -m attention_in_motion.odeformer.evaluation {path} --out {found}"
         raise ValueError(f"model = {model!r}: these weights are not evaluated yet; run {command}")
     return result
 
 
-def ship(path: Path) -> Path:
-    """Write a trained model into data/odeformer/ as float16, with its record.
-
-    The record says what rounding changed. Raises ValueError if it costs more than 0.001 nats a
-    token on held-out systems.
-    """
-    record, model = record_of(path), train.load(path).half().float()
-    batches = validation_batches(StreamConfig(**record["config"]["stream"]))
-    rounded = evaluate(model, batches, torch.device("cpu"))
-    cost = rounded["loss"] - record["validation"]["loss"]
-    if cost > LOSS_MARGIN:
-        raise ValueError(f"{path}: as float16 it loses {cost:.2g} nats, allowed are {LOSS_MARGIN}")
-    out = SHIPPED / path.name
-    save(model.half(), record | {"stored": "float16", "validation_as_stored": rounded}, out)
-    return out
+def save(model: ODEFormer, record: dict[str, Any], path: Path) -> None:
+    """Write the weights (tied ones once) to `path` and the record, with their SHA-256, to .json."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    stored = {name: tensor for name, tensor in tensors.items() if name not in TIED}
+    save_atomically(lambda partial: save_file(stored, partial), path)
+    write_json(record | {"sha256": sha256(path)}, path.with_suffix(".json"))
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m attention_in_motion.odeformer.weights")
-    parser.add_argument("trained", type=Path, help="a .safetensors with its .json beside it")
-    options = parser.parse_args(arguments)
-    try:
-        print(ship(options.trained))
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+def write_json(values: dict[str, Any], path: Path) -> None:
+    """Write a record atomically, one value a line."""
+    text = json.dumps(values, indent=1) + "\n"
+    save_atomically(lambda partial: partial.write_text(text, encoding="utf-8"), path)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":
-    main()
+    from attention_in_motion.odeformer.train import ship_command
+
+    ship_command()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import fields
-from typing import Protocol
+from dataclasses import fields, is_dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -46,12 +46,22 @@ class Run(Protocol):
         """A second stage of training after the descent, in place. By default there is none."""
 
 
-def digest(run: Run) -> str:
+def digest(run: Any) -> str:
     """Twelve hex digits of the SHA-256 of a run's kind, recipe and every field off its default.
 
-    So a field added later, with a default that keeps the old behaviour, changes no key.
+    So a field added later, with a default that keeps the old behaviour, changes no key. The run may
+    be any frozen dataclass, and hold others.
     """
-    values = {f.name: (getattr(run, f.name), f.default) for f in fields(run)}
-    chosen = {name: value for name, (value, default) in values.items() if value != default}
-    whole = {"experiment": type(run).__name__, "recipe": RECIPE, **chosen}
+    whole = {"experiment": type(run).__name__, "recipe": RECIPE, **off_default(run)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def off_default(config: Any) -> dict[str, Any]:
+    """Every field of a configuration that is off its default, configurations in it likewise."""
+    chosen = {f.name: getattr(config, f.name) for f in fields(config)}
+    defaults = {f.name: f.default for f in fields(config)}
+    return {
+        name: off_default(value) if is_dataclass(value) else value
+        for name, value in chosen.items()
+        if value != defaults[name]
+    }

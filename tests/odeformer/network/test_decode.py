@@ -1,9 +1,10 @@
-"""Decoding: the cache changes no logit, samples follow the model, beam search is exhaustive."""
+"""Decoding: samples follow the model, beam search is exhaustive."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
@@ -11,45 +12,9 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from attention_in_motion.odeformer.decode import Cache, beam, greedy, sample
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.train import load, save
-
-SMALL = ODEFormerConfig(
-    **dict(encoder_width=8, encoder_layers=1, encoder_heads=2, embedding_width=4, precision=1),
-    **dict(decoder_width=12, decoder_layers=2, decoder_heads=3, max_dimension=2),
-)
-
-
-@torch.no_grad()
-def random_model(
-    config: ODEFormerConfig = SMALL, seed: int = 3, end_bias: float = 0.0
-) -> ODEFormer:
-    """Every weight moved, in float64; `end_bias` is added to the logit of <EOS>.
-
-    With tied embeddings an untrained model repeats the token it reads for ever, so these are not;
-    it hardly looks at the points or at its position either, so both are made louder.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    model = ODEFormer(config, generator).double().eval()
-    model.decoder.proj.weight = torch.nn.Parameter(3 * model.decoder.embeddings.weight.flip(0))
-    for parameter in model.parameters():
-        size = 0.3 * parameter.shape[-1] ** -0.5
-        parameter += size * torch.randn(parameter.shape, generator=generator)
-    model.decoder.position_embeddings.weight *= 2
-    for attention in model.decoder.encoder_attn:
-        attention.out_lin.weight *= 6
-    model.decoder.proj.bias[config.vocabulary.eos] += end_bias
-    return model
-
-
-def trajectories(n: int = 4, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Random points of different lengths, padded: what the model takes as points and n_points."""
-    generator, vocabulary = torch.Generator().manual_seed(seed), SMALL.vocabulary
-    n_points = torch.randint(3, 9, (n,), generator=generator)
-    points = torch.randint(16, len(vocabulary.float_words), (n, 8, 9), generator=generator)
-    points[torch.arange(8) >= n_points[:, None]] = vocabulary.float_pad
-    return points, n_points
+from attention_in_motion.odeformer.network.decode import beam, greedy, sample
+from attention_in_motion.odeformer.network.model import ODEFormer
+from attention_in_motion.odeformer.weights import load, save
 
 
 def whole_logits(model: ODEFormer, points: Tensor, n_points: Tensor, tokens: list[int]) -> Tensor:
@@ -66,76 +31,18 @@ def log_probability(model: ODEFormer, points: Tensor, n_points: Tensor, tokens: 
     return float(scores.gather(1, targets[:, None]).sum())
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_cached_logits_equal_the_forward_pass(dtype, tolerance):
-    model, (points, n_points) = random_model().to(dtype), trajectories()
-    tokens = torch.randint(len(SMALL.vocabulary.words), (4, 40))  # more than the first capacity
-    tokens[:, 0] = SMALL.vocabulary.eos
-    expected = model(points, n_points, tokens, torch.full((4,), 40))
-    cache = Cache(model, points, n_points)
-    cached = torch.stack([cache.step(column) for column in tokens.T], dim=1)
-    assert expected.std() > 0.5
-    assert (cached - expected).abs().max() < tolerance
-
-
-def test_rows_may_branch_swap_and_leave():
-    model, (points, n_points) = random_model(), trajectories(3)
-    cache, eos = Cache(model, points, n_points), SMALL.vocabulary.eos
-    texts = {0: [], 1: [], 2: []}  # row → tokens, of the input with that number
-    owners = [0, 1, 2]
-    plan = [[0, 0, 0, 1, 2], [0, 2, 3, 3, 4, 4, 4], [1, 0, 4, 6], [2, 3, 3], [1, 2]]
-    last = torch.full((3,), eos)
-    for step, parents in enumerate(plan):
-        logits = cache.step(last)
-        for row, tokens in texts.items():
-            owner = owners[row]
-            expected = whole_logits(model, points[owner], n_points[owner], tokens)[-1]
-            assert (logits[row] - expected).abs().max() < 1e-12
-        last = torch.tensor([20 + 10 * step + i for i in range(len(parents))])
-        texts = {i: [*texts[p], int(last[i])] for i, p in enumerate(parents)}
-        owners = [owners[p] for p in parents]
-        cache.keep(torch.tensor(parents))
-    assert owners == [2, 2] and len(cache.mask) == 1
-
-
-def test_a_row_that_leaves_moves_at_most_the_last_one():
-    model, (points, n_points) = random_model(), trajectories(1)
-    cache = Cache(model, points, n_points)
-    cache.step(torch.tensor([SMALL.vocabulary.eos]))
-    cache.keep(torch.tensor([0, 0, 0, 0]))
-    cache.step(torch.tensor([20, 30, 40, 50]))
-    before = cache.written.clone()
-    cache.keep(torch.tensor([0, 2, 3]))  # the second row leaves
-    assert cache.slot.tolist() == [0, 2, 1]
-    expected = before.clone()
-    expected[:, :, 1, :, :2] = before[:, :, 3, :, :2]
-    assert torch.equal(cache.written[..., :2, :], expected[..., :2, :])
-
-
-def test_decoding_changes_no_weight_and_the_model_can_be_saved_after_it(tmp_path):
+def test_decoding_changes_no_weight_and_the_model_can_be_saved_after_it(
+    random_model, trajectories, tmp_path
+):
     model, data = random_model().float(), trajectories(2)
     model.decoder.proj.weight = model.decoder.embeddings.weight  # tied, as in every saved model
     before = {name: t.clone() for name, t in model.state_dict().items()}
     greedy(model, *data, 5)
     assert not model.decoder.ffns[0].lin1.weight.is_contiguous()
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
-    save(model, {"config": {"model": asdict(SMALL)}}, tmp_path / "model.safetensors")
+    save(model, {"config": {"model": asdict(model.config)}}, tmp_path / "model.safetensors")
     again = load(tmp_path / "model.safetensors").state_dict()
     assert all(torch.equal(t, again[name]) for name, t in before.items())
-
-
-@torch.no_grad()
-def test_interventions_count_at_every_step():
-    model, (points, n_points) = random_model(), trajectories(2)
-    tokens = torch.randint(20, 60, (2, 6), generator=torch.Generator().manual_seed(2))
-    for module in (model.decoder.attentions[1].heads, model.decoder.layer_norm15[0].after):
-        handle = module.register_forward_hook(lambda module, inputs, output: output * 0.5)
-        changed = model(points, n_points, tokens, torch.full((2,), 6))
-        cache = Cache(model, points, n_points)
-        cached = torch.stack([cache.step(column) for column in tokens.T], dim=1)
-        handle.remove()
-        assert (model(points, n_points, tokens, torch.full((2,), 6)) - changed).abs().max() > 0.01
-        assert (cached - changed).abs().max() < 1e-12
 
 
 def by_forward_pass(model, points, n_points, choose, max_tokens) -> list[int]:
@@ -149,7 +56,7 @@ def by_forward_pass(model, points, n_points, choose, max_tokens) -> list[int]:
     return tokens
 
 
-def test_greedy_equals_the_forward_pass():
+def test_greedy_equals_the_forward_pass(random_model, trajectories):
     model, (points, n_points) = random_model(end_bias=3.0), trajectories(6)
     expected = [
         by_forward_pass(model, *one, lambda logits, step: logits.argmax(), 20)
@@ -159,7 +66,9 @@ def test_greedy_equals_the_forward_pass():
     assert len({len(tokens) for tokens in expected}) > 2
 
 
-def test_samples_equal_the_forward_pass_whoever_shares_a_row_or_ends_first():
+def test_samples_equal_the_forward_pass_whoever_shares_a_row_or_ends_first(
+    random_model, trajectories
+):
     model, (points, n_points) = random_model(end_bias=3.5), trajectories(3)
     decoded = sample(model, points, n_points, 4, 0.5, torch.Generator().manual_seed(3), 15)
     draws = torch.rand(15, 12, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -176,7 +85,7 @@ def test_samples_equal_the_forward_pass_whoever_shares_a_row_or_ends_first():
     assert len({len(one.tokens) for one in itertools.chain(*decoded)}) > 4
 
 
-def test_seeds():
+def test_seeds(random_model, trajectories):
     model, data = random_model(end_bias=2.0), trajectories(2)
     first, again, other = (
         sample(model, *data, 5, 1.0, torch.Generator().manual_seed(seed), 12) for seed in (4, 4, 5)
@@ -184,7 +93,7 @@ def test_seeds():
     assert first == again != other
 
 
-def test_encoder_runs_once_and_equal_beginnings_share_a_row():
+def test_encoder_runs_once_and_equal_beginnings_share_a_row(random_model, trajectories):
     model, data, calls, rows = random_model(end_bias=-100), trajectories(2), [], []
     model.encoder.register_forward_hook(lambda *_: calls.append(1))
     model.decoder.logits.register_forward_hook(lambda *seen: rows.append(len(seen[2])))
@@ -197,13 +106,13 @@ def test_encoder_runs_once_and_equal_beginnings_share_a_row():
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0])
-def test_first_tokens_follow_the_softmax(temperature):
+def test_first_tokens_follow_the_softmax(random_model, trajectories, temperature):
     model, (points, n_points) = random_model(), trajectories(1)
     n = 20_000
     generator = torch.Generator().manual_seed(7)
     [decoded] = sample(model, points, n_points, n, temperature, generator, 1)
-    first = torch.tensor([*(one.tokens or [SMALL.vocabulary.eos] for one in decoded)])[:, 0]
-    counts = torch.bincount(first, minlength=len(SMALL.vocabulary.words))
+    first = torch.tensor([*(one.tokens or [model.config.vocabulary.eos] for one in decoded)])[:, 0]
+    counts = torch.bincount(first, minlength=len(model.config.vocabulary.words))
     logits = whole_logits(model, points[0], n_points[0], [])[0]
     expected = n * (logits / temperature).softmax(-1)
     common = expected > 5
@@ -212,26 +121,26 @@ def test_first_tokens_follow_the_softmax(temperature):
     assert chisquare(observed, [*expected[common], expected[~common].sum()]).pvalue > 1e-3
 
 
-def few_words(end_bias: float) -> tuple[ODEFormer, list[int]]:
+def few_words(random_model: Callable, end_bias: float) -> tuple[ODEFormer, list[int]]:
     """A model that can write only three words and <EOS>, and these words."""
     model, words = random_model(end_bias=end_bias), [20, 60, 100]
-    kept = model.decoder.proj.bias.detach().clone()[[*words, SMALL.vocabulary.eos]]
+    kept = model.decoder.proj.bias.detach().clone()[[*words, model.config.vocabulary.eos]]
     model.decoder.proj.bias.data.fill_(-math.inf)
-    model.decoder.proj.bias.data[[*words, SMALL.vocabulary.eos]] = kept
+    model.decoder.proj.bias.data[[*words, model.config.vocabulary.eos]] = kept
     return model, words
 
 
 @pytest.mark.parametrize("draw", [0.0, 1 - 2.0**-53])
-def test_impossible_words_are_never_drawn(monkeypatch, draw):
-    model, words = few_words(end_bias=-1.0)
+def test_impossible_words_are_never_drawn(random_model, trajectories, monkeypatch, draw):
+    model, words = few_words(random_model, end_bias=-1.0)
     monkeypatch.setattr(torch, "rand", lambda shape, **options: torch.full(shape, draw).double())
     [[one]] = sample(model, *trajectories(1), 1, 1.0, torch.Generator(), 5)
     assert set(one.tokens) <= set(words) and math.isfinite(one.log_probability)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 1.7])
-def test_a_wide_beam_is_an_exhaustive_search(length_penalty):
-    model, words = few_words(end_bias=1.0)
+def test_a_wide_beam_is_an_exhaustive_search(random_model, trajectories, length_penalty):
+    model, words = few_words(random_model, end_bias=1.0)
     points, n_points = trajectories(2)
     texts = [list(text) for n in range(5) for text in itertools.product(words, repeat=n)]
     found = beam(model, points, n_points, 3**5, length_penalty, max_tokens=5)
@@ -264,7 +173,7 @@ def plain_beam(model, points, n_points, width, length_penalty, max_tokens) -> li
 
 
 @pytest.mark.parametrize("width", [1, 2, 5])
-def test_a_narrow_beam_equals_the_plain_search(width):
+def test_a_narrow_beam_equals_the_plain_search(random_model, trajectories, width):
     model, (points, n_points) = random_model(end_bias=3.5), trajectories(3)
     found = beam(model, points, n_points, width, 0.8, max_tokens=7)
     plain = [plain_beam(model, *one, width, 0.8, 7) for one in zip(points, n_points, strict=True)]
@@ -283,6 +192,6 @@ def test_a_narrow_beam_equals_the_plain_search(width):
         (lambda *a: beam(*a, 1, max_tokens=4097), "max_tokens = 4097: must be from 1 to 4096"),
     ],
 )
-def test_bad_arguments(decode, line):
+def test_bad_arguments(random_model, trajectories, decode, line):
     with pytest.raises(ValueError, match=f"^{line}$"):
         decode(random_model(), *trajectories(1))

@@ -65,12 +65,14 @@ class Vocabulary:
 
     @cached_property
     def float_words(self) -> tuple[str, ...]:
+        """The words of points, by their float ids."""
         mantissas = [f"N{m:0{self.precision + 1}d}" for m in range(10 ** (self.precision + 1))]
         exponents = [f"E{e}" for e in range(-MAX_EXPONENT, MAX_EXPONENT + 1)]
         return (*SPECIALS, *sorted(["+", "-", "NaN", *mantissas, *exponents]))
 
     @cached_property
     def words(self) -> tuple[str, ...]:
+        """The words of equations, by their ids."""
         integers = [str(n) for n in range(-10, 11)]
         variables = [f"x_{i}" for i in range(self.max_dimension)]
         symbols = [*ARITY, *OTHER_SYMBOLS, *integers, *variables, "INT+", "INT-", "|"]
@@ -78,10 +80,12 @@ class Vocabulary:
 
     @cached_property
     def float_ids(self) -> dict[str, int]:
+        """The float id of every word of points."""
         return {word: i for i, word in enumerate(self.float_words)}
 
     @cached_property
     def ids(self) -> dict[str, int]:
+        """The id of every word of equations; a doubled word has its last."""
         return {word: i for i, word in enumerate(self.words)}
 
     @property
@@ -91,14 +95,17 @@ class Vocabulary:
 
     @property
     def float_pad(self) -> int:
+        """The float id that fills up points and, as in the official package, targets."""
         return self.float_ids["<PAD>"]
 
     @property
     def pad(self) -> int:
+        """The id of <PAD> among the words of equations."""
         return self.ids["<PAD>"]
 
     @property
     def eos(self) -> int:
+        """The id of <EOS>, which begins and ends a target."""
         return self.ids["<EOS>"]
 
     @cached_property
@@ -212,6 +219,7 @@ class Vocabulary:
         return np.array([*ids[:-1], self.eos])  # (length,)
 
     def encode_leaf(self, leaf: Leaf) -> list[int]:
+        """Ids of one leaf: see `encode_system`."""
         if isinstance(leaf, float):
             return [int(i) + self.float_offset for i in self.encode_floats(leaf)]
         if isinstance(leaf, int):

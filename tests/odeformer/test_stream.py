@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer.expressions import constants_of, skeleton
+from attention_in_motion.odeformer.language.expressions import canonical, constants_of, skeleton
 from attention_in_motion.odeformer.stream import (
     TRAINING,
     Chunks,
     StreamConfig,
+    acceptance,
     batches,
     bucket,
     collate,
@@ -23,7 +24,9 @@ from attention_in_motion.odeformer.stream import (
     evaluation_samples,
     target_length,
 )
-from attention_in_motion.odeformer.systems import FAMILIES, Sample, held_out
+from attention_in_motion.odeformer.systems.families import FAMILIES
+from attention_in_motion.odeformer.systems.prior import held_out
+from attention_in_motion.odeformer.systems.trajectories import Sample
 
 SMALL = StreamConfig(batch_size=4, batches_per_chunk=2, per_skeleton=2, family_share=0.5)
 
@@ -103,7 +106,9 @@ def test_targets_are_what_the_vocabulary_writes():
 
 def test_shares_are_exact():
     sources = Counter(sample.source for sample in samples())
-    assert sources == {name: 10 for name in FAMILIES} | {"repaired": 120}
+    assert sources.pop("repaired") == 120
+    assert set(sources) == set(FAMILIES) and sum(sources.values()) == 80
+    assert max(sources.values()) - min(sources.values()) <= 1
     dimensions = Counter(len(s.system) for s in samples() if s.source == "repaired")
     assert dimensions == {1: 60, 2: 60}
 
@@ -111,6 +116,51 @@ def test_shares_are_exact():
 def test_one_dimension_has_no_family_of_two():
     config = StreamConfig(max_dimension=1)
     assert config.families == ["exponential", "logistic", "hyperbolic", "affine", "sine"]
+
+
+# What each family loses, as a share of its draws, at most; blow-ups are part of its definition.
+MOST_LOST = {"exponential": 0.02, "logistic": 0.2, "duffing": 0.08}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_are_kept_but_for_blow_ups(name):
+    counts = acceptance(StreamConfig(), np.random.default_rng(9), name, 400)
+    drawn = counts.pop("drawn")
+    assert sum(counts.values()) == drawn == 400
+    assert counts["step budget"] == 0
+    assert drawn - counts["kept"] - counts["reaches 100"] <= MOST_LOST.get(name, 0.05) * drawn
+    assert counts["kept"] > 0.3 * drawn
+
+
+def test_acceptance_sees_a_step_budget_that_is_too_small():
+    """With 30 extra steps nothing of ω near 5 arrives; with enough 95 % of all is kept."""
+    short, enough = (
+        acceptance(StreamConfig(max_points=25), np.random.default_rng(10), "damped", 400, steps)
+        for steps in (30, 1000)
+    )
+    assert short["step budget"] > 200 and enough["step budget"] == 0
+    assert enough["kept"] >= 0.95 * 400 > 2 * short["kept"]
+
+
+def test_acceptance_counts_blow_ups_and_small_starts():
+    """x' = c x keeps |x(1)| exp(9 c) below 100; |N(0, 1)| is below 0.01 in 0.8 % of all draws."""
+    constants, start = FAMILIES["exponential"].draw(np.random.default_rng(11), 5000)
+    counts = acceptance(StreamConfig(), np.random.default_rng(11), "exponential", 5000)
+    blown_up = (np.abs(start[0]) * np.exp(9 * constants[0])).clip(np.abs(start[0])) >= 100
+    assert counts["reaches 100"] == blown_up.sum()
+    assert counts["starts too small"] == ((np.abs(start[0]) < 0.01) & ~blown_up).sum() > 0
+    unscaled = acceptance(
+        StreamConfig(scaled=False), np.random.default_rng(11), "exponential", 5000
+    )
+    assert unscaled["starts too small"] == 0
+
+
+def test_family_targets_are_short_and_canonical():
+    """Every family fits 64 tokens, whatever its constants."""
+    config = StreamConfig(family_share=1.0)
+    for sample in draw_samples(config, np.random.default_rng(12), 140, unseen=False):
+        assert sample.system == [canonical(equation) for equation in sample.system]
+        assert target_length(sample.system) <= 64
 
 
 def test_training_never_shows_a_held_out_skeleton_and_evaluation_only_shows_those():
@@ -180,6 +230,7 @@ def test_chunks_hold_the_configured_batches():
     [
         ("batch_size", 0, "batch_size = 0: must be at least 1"),
         ("max_points", 10, "max_points = 10: must be at least 25"),
+        ("extra_steps", 0, "extra_steps = 0: must be at least 1"),
         ("workers", -1, "workers = -1: must be at least 0"),
         ("family_share", 1.5, r"family_share = 1.5: must lie in \[0, 1\]"),
         ("subsampling", -0.1, r"subsampling = -0.1: must lie in \[0, 1\]"),

@@ -1,7 +1,7 @@
 """From a measured trajectory to an ODE system: scale, write, read, put back, integrate, rank.
 
-    fit = inference.fit(model, times, trajectory)
-    print(fit)
+    found = recognise.fit(model, times, trajectory)
+    print(found)
 
 Everything runs in process, without signals, and in bounded time, so it may run in any thread.
 Source: d'Ascoli et al., "ODEFormer" (2023), section 3, and package odeformer 0.1.7, whose path this
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import sympy
@@ -22,7 +22,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from attention_in_motion.odeformer.decode import (
+from attention_in_motion.odeformer.language.expressions import (
+    constants_of,
+    to_infix,
+    to_latex,
+    to_sympy,
+    variables_of,
+    vector_field,
+    with_constants,
+)
+from attention_in_motion.odeformer.language.tokens import System, Vocabulary
+from attention_in_motion.odeformer.network.decode import (
     Decoded,
     beam,
     check_sampling,
@@ -30,19 +40,9 @@ from attention_in_motion.odeformer.decode import (
     likeliest,
     sample,
 )
-from attention_in_motion.odeformer.expressions import (
-    constants_of,
-    fold,
-    to_infix,
-    to_latex,
-    to_sympy,
-    vector_field,
-    with_constants,
-)
-from attention_in_motion.odeformer.integrate import Field, integrate
-from attention_in_motion.odeformer.model import ODEFormer
-from attention_in_motion.odeformer.systems import T_FIRST, T_LAST, change_units
-from attention_in_motion.odeformer.tokens import Equation, System, Vocabulary
+from attention_in_motion.odeformer.network.model import ODEFormer
+from attention_in_motion.odeformer.systems.scale import T_FIRST, T_LAST, Scale
+from attention_in_motion.odeformer.systems.simulate import Field, integrate
 
 METHODS = ("sample", "greedy", "beam")
 MAX_TOKENS = 200  # as in the official package
@@ -57,50 +57,6 @@ UNREADABLE = (ValueError, ArithmeticError, RecursionError, SyntaxError)
 
 
 # ---------------------------------------------------------------------------------------------
-# The scaled convention
-
-
-class Scale(NamedTuple):
-    """t' = 1 + rate (t − first) and x' = x / units: the variables in which the model reads."""
-
-    first: float
-    rate: float
-    units: NDArray  # (dimension,)
-
-    @classmethod
-    def of(cls, times: NDArray, trajectory: NDArray) -> Scale:
-        """t' from 1 to 10 and x' = 1 at first; a coordinate that starts at zero keeps its unit."""
-        units = np.where(trajectory[0] == 0, 1.0, trajectory[0])  # (dimension,)
-        return cls(times[0], (T_LAST - T_FIRST) / (times[-1] - times[0]), units)
-
-    def apply(self, times: NDArray, trajectory: NDArray) -> tuple[NDArray, NDArray]:
-        """Times (n,) and trajectory (n, dimension) in scaled variables."""
-        with np.errstate(over="ignore"):
-            return T_FIRST + self.rate * (times - self.first), trajectory / self.units
-
-    def undo(self, system: System) -> System:
-        """A system of the scaled variables in the original ones: x_i' = rate u_i f_i(x / u).
-
-        In canonical form; all constants but exponents become floats. Raises ValueError for words
-        without a formula, ArithmeticError for constants that overflow.
-        """
-        floated = [float_constants(equation) for equation in system]
-        return change_units(floated, 1 / self.units, 1 / self.rate)
-
-
-def float_constants(equation: Equation) -> Equation:
-    """Every integer as a float unless it is an exponent, so that no power of integers explodes."""
-
-    def node(operator: str, *arguments: Equation) -> Equation:
-        floated = [[float(a[0])] if isinstance(a[0], int) else a for a in arguments]
-        if operator == "pow":
-            floated[1] = arguments[1]
-        return [operator, *(word for argument in floated for word in argument)]
-
-    return fold(["id", *equation], lambda word: [word], node)[1:]
-
-
-# ---------------------------------------------------------------------------------------------
 # Integration and score
 
 
@@ -109,7 +65,8 @@ def predict(system: System, start: ArrayLike, times: ArrayLike) -> NDArray:
 
     start (dimension,), times (n,) rising. Relative error about 10⁻⁷; NaN from where the solution
     leaves the floating-point numbers, or takes more than n + 1000 steps. Raises ValueError for a
-    start that has not one value per equation, or times that are not at least two and rising.
+    start that has not one value per equation, times that are not at least two and rising, or a
+    system with other words than operators, its own variables, ints and floats.
     """
     return trajectories([system], start, times)[0]
 
@@ -125,6 +82,7 @@ def trajectories(systems: Sequence[System], start: ArrayLike, times: ArrayLike) 
     for system in systems:
         if start.shape[-1:] != (len(system),):
             raise ValueError(f"start has shape {start.shape}: must be (…, {len(system)})")
+        check_variables(system, len(system))
     start = np.broadcast_to(start, (len(systems), start.shape[-1]))  # (n_systems, dimension)
     values = np.full((len(systems), len(times), start.shape[1]), np.nan)
     groups: dict[str, list[int]] = {}
@@ -205,6 +163,7 @@ class Candidate:
 
     @cached_property
     def expressions(self) -> list[sympy.Expr]:
+        """The right-hand sides, as SymPy expressions."""
         return [to_sympy(equation) for equation in self.system]
 
     def integrate(self, start: ArrayLike, times: ArrayLike) -> NDArray:
@@ -252,6 +211,7 @@ def rank(
 
 
 def order(candidate: Candidate) -> tuple[bool, float, float]:
+    """Sort key of candidates: by R², equal ones by log-probability, unscored ones last."""
     unscored = math.isnan(candidate.r2)
     return unscored, 0.0 if unscored else -candidate.r2, -candidate.log_probability
 
@@ -369,6 +329,7 @@ def check_data(times: NDArray, trajectory: NDArray, max_dimension: int) -> None:
 
 
 def check_rising(times: NDArray, fewest: int) -> None:
+    """Raises ValueError unless there are so many times and each is later than the one before."""
     if len(times) < fewest:
         raise ValueError(f"times has {len(times)} points: must be at least {fewest}")
     falls = np.diff(times) <= 0  # (n - 1,)
@@ -404,22 +365,29 @@ def distinct(
     """(system in original units, log-probability) of every readable sequence, each system once."""
     found: dict[str, tuple[System, float]] = {}
     for decoded in sorted(written, key=lambda decoded: -decoded.log_probability):
-        try:
-            system = scale.undo(read(vocabulary, decoded.tokens, dimension))
-            check_numbers(system)
-        except UNREADABLE:
-            continue
-        found.setdefault(str(system), (system, decoded.log_probability))
+        with suppress(*UNREADABLE):
+            system = system_of(vocabulary, decoded.tokens, dimension, scale)
+            found.setdefault(str(system), (system, decoded.log_probability))
     return list(found.values())
 
 
-def read(vocabulary: Vocabulary, tokens: list[int], dimension: int) -> System:
-    """The system that tokens (without <EOS>) spell. Raises ValueError if it is not one of these."""
-    system = vocabulary.decode_system([vocabulary.eos, *tokens, vocabulary.eos])
-    variables = {word for e in system for word in e if isinstance(word, str) and word[:2] == "x_"}
-    if len(system) != dimension or variables - {f"x_{i}" for i in range(dimension)}:
-        raise ValueError(f"system = {system}: must have {dimension} equations and variables")
+def system_of(vocabulary: Vocabulary, tokens: list[int], dimension: int, scale: Scale) -> System:
+    """The system that tokens (without <EOS>) spell: read, put back into original units, checked.
+
+    Raises one of UNREADABLE if it is not one of this dimension, or cannot be computed.
+    """
+    scaled = vocabulary.decode_system([vocabulary.eos, *tokens, vocabulary.eos])
+    check_variables(scaled, dimension)
+    system = scale.undo(scaled)
+    check_numbers(system)
     return system
+
+
+def check_variables(system: System, dimension: int) -> None:
+    """Raises ValueError unless there are so many equations, and no other variables than theirs."""
+    others = variables_of(system) - {f"x_{i}" for i in range(dimension)}
+    if len(system) != dimension or others:
+        raise ValueError(f"system = {system}: must have {dimension} equations and variables")
 
 
 def check_numbers(system: System) -> None:

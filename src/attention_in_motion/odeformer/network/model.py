@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, silu
 
-from attention_in_motion.odeformer.tokens import Vocabulary
+from attention_in_motion.odeformer.language.tokens import Vocabulary
 
 MAX_POSITIONS = 4096  # rows of the decoder's table of positions
 
@@ -50,6 +50,7 @@ class ODEFormerConfig:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
+        """The words of points and targets."""
         return Vocabulary(self.max_dimension, self.precision)
 
 
@@ -79,6 +80,7 @@ class MultiHeadAttention(nn.Module):
         self.weights, self.values, self.heads = nn.Identity(), nn.Identity(), nn.Identity()
 
     def split(self, x: Tensor) -> Tensor:
+        """(batch, time, width) → (batch, head, time, d_head)."""
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (batch, head, time, d_head)
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor) -> Tensor:
@@ -221,6 +223,7 @@ class ODEFormer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
+        """Draw every weight from the generator; see the class."""
         for module in self.modules():
             if isinstance(module, nn.Linear) and module is not self.decoder.proj:
                 bound = module.in_features**-0.5
@@ -278,4 +281,5 @@ def sinusoids(n: int, width: int) -> Tensor:
 
 
 def stack(layers: int, build: Callable[[], nn.Module]) -> nn.ModuleList:
+    """So many layers, each built anew."""
     return nn.ModuleList([build() for _ in range(layers)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy
 
-from attention_in_motion.odeformer.expressions import (
+from attention_in_motion.odeformer.language.expressions import (
     canonical,
     constants_of,
     from_sympy,
@@ -21,9 +21,10 @@ from attention_in_motion.odeformer.expressions import (
     vector_field,
     with_constants,
 )
-from attention_in_motion.odeformer.systems import PRIORS, change_units, random_equation
+from attention_in_motion.odeformer.systems.prior import PRIORS, random_equation, random_system
+from attention_in_motion.odeformer.systems.scale import change_units
 
-# 10 000 takes minutes: ODEFORMER_TREES=10000 pytest tests/test_odeformer_expressions.py
+# 10 000 takes minutes: ODEFORMER_TREES=10000 pytest tests/odeformer/language
 N_TREES = int(os.environ.get("ODEFORMER_TREES", 600))
 
 
@@ -67,6 +68,11 @@ def test_one_compiled_skeleton_serves_many_constants_and_states():
     for j in range(5):
         single = vector_field(with_constants(system, constants[:, j]))
         assert np.array_equal(single(x[:, :, j], constants[:, j]), batched[:, :, j])
+
+
+def test_with_constants_is_the_inverse_of_constants_of():
+    system = random_system(np.random.default_rng(16), 3)
+    assert with_constants(system, constants_of(system)) == system
 
 
 def test_sympy_round_trip_keeps_values_and_is_idempotent():
@@ -186,3 +192,75 @@ def test_malformed_equations_are_refused(malformed):
 def test_operators_without_a_formula_are_refused(function):
     with pytest.raises(ValueError, match="operator = 'tan'"):
         function(["tan", "x_0"])
+
+
+# ---------------------------------------------------------------------------------------------
+# Leaves: only types count
+
+
+class Text(str):
+    """A word that would be code wherever it were written out again."""
+
+    def __str__(self) -> str:
+        return "open(MARK, 'w')"
+
+    __repr__ = __format__ = lambda self, *_: "open(MARK, 'w')"
+
+
+class Number(int):
+    """The same for a number."""
+
+    __str__ = __repr__ = __format__ = lambda self, *_: "open(MARK, 'w')"
+
+
+HOSTILE = {
+    "a call": "open(MARK, 'w')",
+    "an import": "__import__('os').system('touch MARK')",
+    "an end of the lambda": "0), open(MARK, 'w'), (0",
+    "a walrus": "(y := open(MARK, 'w'))",
+    "a place of a constant": "c[0]",
+    "a state": "x[0]",
+    "an argument": "x",
+    "a variable and more": "x_0 or open(MARK, 'w')",
+    "a variable and a line": "x_0\n",
+    "a variable in another script": "x_٠",
+    "a variable below the first": "x_-1",
+    "a variable with leading zeros": "x_00",
+    "a number as text": "1.0",
+    "nothing": "",
+    "no text": None,
+    "bytes": b"x_0",
+    "a list": ["x_0"],
+    "a subclass of str": Text("x_0"),
+    "a subclass of int": Number(1),
+    "a bool": True,
+    "a NumPy integer": np.int64(2),
+    "a NumPy float of 32 bits": np.float32(2),
+    "a NumPy text": np.str_("x_0"),
+    "an array": np.ones((3, 3)),
+    "a complex number": 1j,
+}
+
+
+@pytest.mark.parametrize("function", [canonical, to_sympy, lambda e: vector_field([e])])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_other_leaves_are_refused_in_one_line(monkeypatch, tmp_path, name, function):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("builtins.MARK", "MARK", raising=False)
+    for equation in ([HOSTILE[name]], ["add", 0.5, "mul", HOSTILE[name], "x_0"]):
+        with pytest.raises(ValueError, match=r"^equation has .*: must be an operator") as e:
+            function(equation)
+        assert "\n" not in str(e.value) and len(str(e.value)) < 140
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_numpy_float_of_64_bits_is_a_float():
+    x = np.array([[2.0, -1.0]])
+    assert constants_of([["mul", np.float64(0.5), "x_0"]]) == [0.5]
+    assert values(["mul", np.float64(0.5), "x_0"], x).tolist() == [1.0, -0.5]
+
+
+def test_constants_are_numbered_in_reading_order_over_all_equations():
+    system = [["add", 2.0, "mul", 3.0, "x_0"], ["sin", "mul", 5.0, "x_1"], [7.0]]
+    found = vector_field(system)(np.array([1.0, 0.1]), np.array(constants_of(system)))
+    assert found.tolist() == [5.0, np.sin(0.5), 7.0]

@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from attention_in_motion.models.activations import record
-from attention_in_motion.odeformer.decode import greedy
-from attention_in_motion.odeformer.inference import MAX_TOKENS, Scale
-from attention_in_motion.odeformer.model import ODEFormer
+from attention_in_motion.odeformer.network.decode import greedy
+from attention_in_motion.odeformer.network.model import ODEFormer
+from attention_in_motion.odeformer.recognise import MAX_TOKENS
+from attention_in_motion.odeformer.systems.scale import Scale
 
 
 @torch.no_grad()

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from attention_in_motion.record import record
 from safetensors.torch import load_file
 
-from attention_in_motion.odeformer.model import (
+from attention_in_motion.models.activations import record
+from attention_in_motion.odeformer.network.model import (
     MultiHeadAttention,
     ODEFormer,
     ODEFormerConfig,
     order_numbers,
 )
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 CONFIG = ODEFormerConfig(
     **dict(encoder_width=8, encoder_layers=2, encoder_heads=2, embedding_width=4, precision=2),
     **dict(decoder_width=12, decoder_layers=2, decoder_heads=3),

@@ -19,9 +19,9 @@ from torch import nn
 
 from attention_in_motion import __main__
 from attention_in_motion.odeformer import official
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.official import convert
-from attention_in_motion.odeformer.train import load
+from attention_in_motion.odeformer.weights import load
 
 CONFIG = ODEFormerConfig(
     **dict(encoder_width=6, encoder_layers=1, encoder_heads=2, decoder_width=9, decoder_layers=2),
@@ -118,7 +118,7 @@ def test_converts_bit_for_bit(wrapper, model, path, tmp_path):
 
 def test_the_record_names_the_source(wrapper, path, tmp_path):
     torch.save(wrapper, path)
-    record = json.loads(convert(path, tmp_path).with_suffix(".json").read_text())
+    record = json.loads(convert(path, tmp_path).with_suffix(".json").read_text(encoding="utf-8"))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert record["source"] == {
         **dict(file="odeformer.pt", bytes=path.stat().st_size, sha256=digest)

@@ -1,10 +1,9 @@
 """Writing equations: the likeliest words, samples, or a beam search, one token per step.
 
-The encoder runs once per input. The decoder keeps the keys and values of what it has read, and one
-row for each different beginning: samples of one input that agree so far share their row, and a row
-leaves when its samples have ended. Hooks on the recorded tensors of the decoder see every step, but
-for `values`; interventions on them count. Source: d'Ascoli et al., "ODEFormer" (2023), section 3.4,
-and package odeformer 0.1.7.
+The encoder runs once per input, and the decoder reads through a `Cache` with one row for each
+different beginning: samples of one input that agree so far share their row, and a row leaves when
+its samples have ended. Source: d'Ascoli et al., "ODEFormer" (2023), section 3.4, and package
+odeformer 0.1.7.
 """
 
 from __future__ import annotations
@@ -13,18 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from attention_in_motion.odeformer.model import (
-    MAX_POSITIONS,
-    Decoder,
-    MultiHeadAttention,
-    ODEFormer,
-    minus_infinity_unless,
-    within,
-)
-
-FIRST_CAPACITY = 32  # tokens that a cache has room for before it grows
+from attention_in_motion.odeformer.network.cache import Cache
+from attention_in_motion.odeformer.network.model import MAX_POSITIONS, ODEFormer
 
 Choose = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
@@ -57,6 +48,7 @@ def greedy(
 
 
 def likeliest(log_p: Tensor, row: Tensor, live: Tensor, step: int) -> Tensor:
+    """A `Choose`: the word with the largest probability."""
     return log_p.argmax(-1)[row]  # (live,)
 
 
@@ -129,10 +121,12 @@ def generate(
 
 
 def until(end: int, tokens: list[int]) -> list[int]:
+    """The tokens before the first `end`, or all of them."""
     return tokens[: tokens.index(end)] if end in tokens else tokens
 
 
 def check_sampling(n_samples: int, temperature: float) -> None:
+    """Raises ValueError for n_samples below 1 or a temperature that is not positive."""
     if n_samples < 1:
         raise ValueError(f"n_samples = {n_samples}: must be at least 1")
     if not temperature > 0:
@@ -140,6 +134,7 @@ def check_sampling(n_samples: int, temperature: float) -> None:
 
 
 def check_max_tokens(max_tokens: int) -> None:
+    """Raises ValueError for max_tokens out of [1, 4096]."""
     if not 1 <= max_tokens <= MAX_POSITIONS:
         raise ValueError(f"max_tokens = {max_tokens}: must be from 1 to {MAX_POSITIONS}")
 
@@ -198,136 +193,3 @@ def search(
         beginnings = torch.cat([beginnings[parents], last[:, None]], dim=1)
         cache.keep(parents)
     return [decoded for _, decoded in finished]
-
-
-class Cache:
-    """The decoder one token at a time: keys and values of what each row has read are kept.
-
-    It starts with one row per input. `step` reads one token per row, `keep` replaces the rows by
-    copies of some of them. Row i has its keys and values in slot[i]; the slots in use are always
-    the first, and a row that goes on stays in its own, so that when samples end only the few that
-    fill the gaps are copied. Keys and values of the encoded points exist once per input: the
-    queries of its rows are brought together. Logits are those of the model's forward pass. The
-    decoder's weights are laid out anew in memory, in place (see `by_columns`).
-    """
-
-    @torch.no_grad()
-    def __init__(self, model: ODEFormer, points: Tensor, n_points: Tensor) -> None:
-        self.decoder = by_columns(model.decoder)
-        memory = model.encode(points, n_points)  # (inputs, n_points, width)
-        attentions = self.decoder.encoder_attn
-        keys = [attention.split(attention.k_lin(memory)) for attention in attentions]
-        values = [attention.split(attention.v_lin(memory)) for attention in attentions]
-        self.read = list(zip(keys, values, strict=True))  # (inputs, head, n_points, d_head) each
-        self.mask = minus_infinity_unless(within(n_points, points.shape[1]))[:, None, None]
-        self.slot = torch.arange(len(points), device=points.device)  # (rows,)
-        self.assign(self.slot)
-        _, heads, _, d_head = keys[0].shape
-        # (layer, key or value, slot, head, capacity, d_head)
-        shape = (len(keys), 2, len(points), heads, FIRST_CAPACITY, d_head)
-        self.written = memory.new_empty(shape)
-        self.length = 0  # tokens read
-
-    @torch.no_grad()
-    def step(self, tokens: Tensor) -> Tensor:
-        """Logits (rows, n_words) of the next token, after reading one more: tokens (rows,)."""
-        if self.length == self.written.shape[4]:
-            self.written = torch.cat([self.written, torch.empty_like(self.written)], dim=4)
-        decoder = self.decoder
-        x = decoder.embeddings(tokens) + decoder.position_embeddings.weight[self.length]
-        x = decoder.layer_norm_emb(x[:, None])  # (rows, 1, width)
-        self.length += 1
-        for i, ffn in enumerate(decoder.ffns):
-            x = decoder.layer_norm1[i](x + self.attend_to_written(i, x))  # (rows, 1, width)
-            x = decoder.layer_norm15[i](x + self.attend_to_read(i, x))  # (rows, 1, width)
-            x = decoder.layer_norm2[i](x + ffn(x))  # (rows, 1, width)
-        return decoder.logits(decoder.proj(x))[:, 0]  # (rows, n_words)
-
-    def attend_to_written(self, layer: int, x: Tensor) -> Tensor:
-        """Self-attention of the newest token, whose key and value are stored first.
-
-        Within it the rows stand in the order of their slots.
-        """
-        attention, last = self.decoder.attentions[layer], self.length - 1
-        x = x[self.row_in_slot]  # (rows, 1, width)
-        used = self.written[layer, :, : len(x), :, : self.length]
-        used[0, :, :, last] = attention.split(attention.k_lin(x))[:, :, 0]
-        used[1, :, :, last] = attention.split(attention.v_lin(x))[:, :, 0]
-        keys, values = used  # (rows, head, time, d_head) each
-        return attention.out_lin(heads(attention, attention.q_lin(x), keys, values))[self.slot]
-
-    def attend_to_read(self, layer: int, x: Tensor) -> Tensor:
-        """Attention to the encoded points, the rows of an input being queries of one matrix."""
-        attention, place = self.decoder.encoder_attn[layer], (self.of_row, self.rank)
-        queries = x.new_zeros(len(self.mask), self.most, x.shape[2])  # (inputs, most, width)
-        queries[place] = attention.q_lin(x)[:, 0]
-        together = heads(attention, queries, *self.read[layer], self.mask)  # (inputs, most, width)
-        return attention.out_lin(together[place][:, None])  # (rows, 1, width)
-
-    def assign(self, of_row: Tensor) -> None:
-        """Say which input each row belongs to, rising; `rank` counts the rows of one input."""
-        self.of_row = of_row  # (rows,)
-        first = torch.searchsorted(of_row, of_row)  # (rows,)
-        self.rank = torch.arange(len(of_row), device=of_row.device) - first  # (rows,)
-        self.most = int(self.rank.max()) + 1
-        self.row_in_slot = self.slot.argsort()  # (rows,)
-
-    def keep(self, parents: Tensor) -> None:
-        """Row i becomes a copy of row parents[i]; the inputs of the rows must rise, as before.
-
-        An input that has no row left is forgotten.
-        """
-        self.slot = self.settle(self.slot[parents])
-        inputs, of_row = self.of_row[parents].unique(return_inverse=True)
-        self.assign(of_row)
-        if len(inputs) < len(self.mask):
-            self.read = [(keys[inputs], values[inputs]) for keys, values in self.read]
-            self.mask = self.mask[inputs]
-
-    def settle(self, source: Tensor) -> Tensor:
-        """Put copies of the slots `source` (rows,) into the first slots; says which, (rows,).
-
-        The first copy of a slot stays where it is, unless that is beyond the last row. So a slot
-        that is free to be written to is the source of none.
-        """
-        n, capacity = len(source), self.written.shape[2]
-        if n > capacity:
-            more = self.written[:, :, :1].expand(-1, -1, n - capacity, -1, -1, -1)
-            self.written = torch.cat([self.written, more], dim=2)
-        sorted_source, order = source.sort(stable=True)
-        first = torch.ones_like(source, dtype=torch.bool)  # (rows,)
-        first[order[1:]] = sorted_source[1:] != sorted_source[:-1]
-        moves = ~first | (source >= n)  # (rows,)
-        free = torch.ones_like(moves)  # (rows,), now of slots
-        free[source[~moves]] = False
-        slot = source.masked_scatter(moves, free.nonzero()[:, 0])
-        copies = self.written[:, :, source[moves], :, : self.length]
-        self.written[:, :, slot[moves], :, : self.length] = copies
-        return slot
-
-
-def by_columns(decoder: Decoder) -> Decoder:
-    """Lay the weights of every nn.Linear out column by column in memory, in place, once.
-
-    The numbers, names and shapes stay; x Wᵀ for a few rows of x takes a third less time on a CPU.
-    """
-    for module in decoder.modules():
-        if isinstance(module, nn.Linear) and module.weight.is_contiguous():
-            module.weight.data = module.weight.data.mT.contiguous().mT
-    return decoder
-
-
-def heads(
-    attention: MultiHeadAttention,
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    mask: Tensor | float = 0.0,
-) -> Tensor:
-    """softmax(q kᵀ / √d_head + mask) v, the heads side by side: (batch, query, width).
-
-    queries (batch, query, width); keys and values (batch, head, key, d_head).
-    """
-    q = attention.split(queries / attention.scale)  # (batch, head, query, d_head)
-    weights = attention.weights((q @ keys.mT + mask).softmax(dim=-1))  # (batch, head, query, key)
-    return attention.heads(weights @ values).transpose(1, 2).flatten(2)

@@ -9,30 +9,34 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
-from attention_in_motion.claims import wilson
 from attention_in_motion.odeformer import evaluation, train
-from attention_in_motion.odeformer.decode import Decoded
 from attention_in_motion.odeformer.evaluation import (
     Answer,
     Case,
+    answer_of,
+    ask,
     draw_cases,
     follow,
     main,
     polynomial,
-    read,
-    recognise,
     rows_of,
     score,
     share_over_samples,
 )
-from attention_in_motion.odeformer.expressions import constants_of, skeleton, vector_field
-from attention_in_motion.odeformer.inference import MAX_TOKENS, predict, r2
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.language.expressions import constants_of, skeleton, vector_field
+from attention_in_motion.odeformer.language.tokens import System
+from attention_in_motion.odeformer.network.decode import Decoded
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.recognise import MAX_TOKENS, predict, r2
 from attention_in_motion.odeformer.stream import StreamConfig
-from attention_in_motion.odeformer.systems import FAMILIES, Sample, corrupt, held_out
-from attention_in_motion.odeformer.tokens import System
-from attention_in_motion.odeformer.train import save, teacher_forced
+from attention_in_motion.odeformer.systems.families import FAMILIES
+from attention_in_motion.odeformer.systems.prior import held_out
+from attention_in_motion.odeformer.systems.trajectories import Sample, corrupt
+from attention_in_motion.odeformer.train import teacher_forced
+from attention_in_motion.odeformer.weights import save
+from attention_in_motion.statistics import share as wilson
 
 CONFIG = StreamConfig(precision=1, batch_size=2, min_points=20, max_points=30)
 MODEL = ODEFormerConfig(
@@ -66,7 +70,7 @@ def test_two_cases_of_every_family_prior_and_dimension(cases):
             counts[group] = counts.get(group, 0) + 1
     priors = dict.fromkeys(("official 1-D", "official 2-D", "repaired 1-D", "repaired 2-D"), 2)
     priors |= {"official prior": 4, "repaired prior": 4}
-    families = dict.fromkeys(FAMILIES, 2) | {"families 1-D": 10, "families 2-D": 6}
+    families = dict.fromkeys(FAMILIES, 2) | {"families 1-D": 10, "families 2-D": 18}
     assert counts == priors | families
 
 
@@ -210,7 +214,7 @@ def test_reading_what_was_written(model):
     tokens = [vocabulary.encode_system(system)[1:-1].tolist() for system in systems]
     written = [Decoded(one, -1.0) for one in [*tokens, tokens[0], tokens[0][:1] * MAX_TOKENS]]
     times = np.array([0.0, 1.0, 2.0])
-    answer = read(model, times, values, written)
+    answer = answer_of(model, times, values, written)
     assert answer.wrong_dimension == 1 / 5
     found = {str(system): system for system, _ in answer.systems}
     assert len(found) == len(answer.systems) == 2
@@ -221,7 +225,7 @@ def test_reading_what_was_written(model):
 
 def test_every_trajectory_gets_an_answer_of_each_method(model, cases):
     part = cases[::3]
-    answers = recognise(model, part[0].times, [case.values for case in part], 0)
+    answers = ask(model, part[0].times, [case.values for case in part], 0)
     assert list(answers) == ["greedy", "10 samples"]
     for method, most in (("greedy", 1), ("10 samples", 10)):
         assert len(answers[method]) == len(part)
@@ -271,18 +275,19 @@ def weights(model, tmp_path):
     return tmp_path / "model.safetensors"
 
 
-def test_the_command_gives_the_same_each_time(weights, capsys, monkeypatch):
+def test_the_command_gives_the_same_each_time(weights, monkeypatch):
     monkeypatch.setattr(evaluation, "BATCH", 5)
     monkeypatch.setattr(evaluation, "MAX_TOKENS", 40)
     monkeypatch.setattr(train, "VALIDATION_BATCHES", 8)
     texts = []
     for name in ("one.json", "two.json"):
-        main([str(weights), "--out", str(weights.with_name(name)), "-n", "1"])
-        texts.append((weights.with_name(name).read_text(), capsys.readouterr().out))
+        arguments = [str(weights), "--out", str(weights.with_name(name)), "-n", "1"]
+        printed = CliRunner().invoke(main, arguments).stdout
+        texts.append((weights.with_name(name).read_text(encoding="utf-8"), printed))
     assert texts[0] == texts[1]
     result = json.loads(texts[0][0])
     assert result["n"] == 1 and result["n_points"] == 25 and result["seed"] == 0
-    n_groups = 8 + 2 + 4 + 2
+    n_groups = len(FAMILIES) + 2 + 4 + 2
     assert len(result["rows"]) == n_groups * 3 * 4
     assert {one["condition"] for one in result["rows"]} == {
         f"{start}, noise {noise}"
@@ -299,12 +304,23 @@ def test_the_command_gives_the_same_each_time(weights, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["-n", "0"], "n = 0, seed = 0: must be"), (["--seed", "-1"], "seed = -1: must be")],
+    [
+        (["-n", "0"], "Invalid value for '-n': 0 is not in the range x>=1"),
+        (["--seed", "-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
+        (["--out", "none/else.json", "--weights"], "No such option"),
+    ],
 )
-def test_bad_arguments_are_refused_in_one_line(weights, capsys, words, message):
-    with pytest.raises(SystemExit, match="2"):
-        main([str(weights), "--out", str(weights.with_name("one.json")), *words])
-    assert message in capsys.readouterr().err.splitlines()[-1]
-    with pytest.raises(SystemExit, match="2"):
-        main([str(weights.with_name("none.safetensors")), "--out", "x.json"])
-    assert "No such file" in capsys.readouterr().err.splitlines()[-1]
+def test_bad_arguments_are_refused_in_one_line(weights, words, message):
+    assert message in refused(weights, "--out", weights.with_name("one.json"), *words)
+
+
+def test_weights_that_are_not_there_are_refused_in_one_line(tmp_path):
+    line = refused(tmp_path / "none.safetensors", "--out", tmp_path / "x.json")
+    assert "no file" in line and "must be 'ours'" in line
+
+
+def refused(*words: object) -> str:
+    """The last line on stderr of the command, which must fail as a command with bad usage."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 2
+    return result.stderr.splitlines()[-1]

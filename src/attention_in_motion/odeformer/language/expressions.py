@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,17 +19,23 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from attention_in_motion.odeformer.tokens import ARITY, Equation, Leaf, System
+from attention_in_motion.odeformer.language.tokens import ARITY, Equation, Leaf, System
+
+VARIABLE = re.compile(r"x_(0|[1-9]\d*)", re.ASCII)
 
 
 def fold(equation: Equation, leaf: Callable[[Leaf], Any], node: Callable[..., Any]) -> Any:
     """Value of a prefix tree, given the value of a leaf and of a node(operator, *arguments).
 
-    Raises ValueError unless the list is exactly one complete tree.
+    Leaves are visited last first. Everything that computes with an equation goes through here, so
+    no other leaf than those of `check_leaf` reaches it. Raises ValueError for one, and unless the
+    list is exactly one complete tree.
     """
     stack: list[Any] = []
     for word in reversed(equation):
-        arity = ARITY.get(word, 0)
+        arity = ARITY.get(word, 0) if type(word) is str else 0
+        if not arity:
+            check_leaf(word)
         if len(stack) < arity:
             raise ValueError(f"equation = {equation}: {word!r} needs {arity} arguments")
         arguments = [stack.pop() for _ in range(arity)]
@@ -36,6 +43,18 @@ def fold(equation: Equation, leaf: Callable[[Leaf], Any], node: Callable[..., An
     if len(stack) != 1:
         raise ValueError(f"equation = {equation}: must be one complete prefix tree")
     return stack[0]
+
+
+def check_leaf(word: object) -> None:
+    """Raises ValueError unless `word` is a variable x_0, x_1, …, an int or a float.
+
+    Types count and not what a value can be read as: a bool is no int and a NumPy integer is none,
+    while numpy.float64 is a float. So no text but that of a variable is ever compiled.
+    """
+    is_number = type(word) is int or isinstance(word, float)
+    if not is_number and not (type(word) is str and VARIABLE.fullmatch(word)):
+        shown = f"{' '.join(repr(word).split()):.40} ({type(word).__name__})"
+        raise ValueError(f"equation has {shown}: must be an operator, x_<int>, an int or a float")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -63,17 +82,27 @@ def with_constants(system: System, constants: NDArray | list[float]) -> System:
     return [[float(next(values)) if isinstance(w, float) else w for w in e] for e in system]
 
 
+def variables_of(system: System) -> set[str]:
+    """The variables that a system names."""
+    words = (word for equation in system for word in equation)
+    return {word for word in words if type(word) is str and VARIABLE.fullmatch(word)}
+
+
 def vector_field(system: System) -> Callable[[NDArray, NDArray], NDArray]:
     """Compile f(x, constants): states (dimension, ...) → derivatives (n_equations, ...).
 
     `constants` is (n_constants, ...), broadcast against one coordinate of x, and stands for the
     system's floats in reading order, so one compiled skeleton serves many constant sets. Raises
-    ValueError for an operator without a formula here or a malformed equation.
+    ValueError for a leaf that `check_leaf` refuses, an operator without a formula here or a
+    malformed equation.
     """
-    numbers = iter(range(len(constants_of(system))))
-    numbered = [[f"c[{next(numbers)}]" if isinstance(w, float) else w for w in e] for e in system]
-    sources = [fold(equation, leaf_source, node_source) for equation in numbered]
-    function = eval(f"lambda x, c, sin: ({', '.join(sources)},)")
+    left = list(range(len(constants_of(system))))  # places of constants, the last used first
+
+    def leaf(word: Leaf) -> str:
+        return f"c[{left.pop()}]" if isinstance(word, float) else leaf_source(word)
+
+    sources = [fold(equation, leaf, node_source) for equation in reversed(system)]
+    function = eval(f"lambda x, c, sin: ({', '.join(reversed(sources))},)", {"__builtins__": {}})
 
     def field(x: NDArray, constants: NDArray) -> NDArray:
         derivative = np.empty((len(sources), *x.shape[1:]))  # (n_equations, ...)
@@ -84,14 +113,13 @@ def vector_field(system: System) -> Callable[[NDArray, NDArray], NDArray]:
     return field
 
 
-def leaf_source(word: Leaf) -> str:
-    """Python source of a leaf: x_3 → x[3]; a negative integer in brackets."""
-    if isinstance(word, int):
-        return f"({word})"
-    return f"x[{int(word[2:])}]" if word.startswith("x_") else word
+def leaf_source(word: str | int) -> str:
+    """Python source of a leaf that is no constant: x_3 → x[3]; an integer in brackets."""
+    return f"({word})" if isinstance(word, int) else f"x[{int(word[2:])}]"
 
 
 def node_source(operator: str, *arguments: str) -> str:
+    """Python source of an operator. Raises ValueError for one without a formula here."""
     if operator not in SOURCE:
         raise ValueError(f"operator = {operator!r}: must be one of {', '.join(SOURCE)}")
     return SOURCE[operator].format(*arguments)
@@ -117,12 +145,14 @@ def canonical(equation: Equation) -> Equation:
 
 
 def leaf_sum(word: Leaf) -> Sum:
+    """A leaf as a sum of one term; zero is the empty sum."""
     if isinstance(word, str):
         return ((1, ((word, 1),)),)
     return ((word, ()),) if word else ()
 
 
 def node_sum(operator: str, *arguments: Sum) -> Sum:
+    """An operator applied to sums. Raises ValueError for one without a formula here."""
     match operator, arguments:
         case "add", (a, b):
             return collect(a + b)
@@ -161,6 +191,7 @@ def structure(monomial: tuple) -> tuple:
 
 
 def product(a: Sum, b: Sum) -> Sum:
+    """a · b, with equal factors gathered."""
     if not a or not b:
         return ()
     (first, left), (second, right) = as_term(a), as_term(b)
@@ -186,6 +217,7 @@ def from_term(coefficient: int | float, monomial: tuple) -> Sum:
 
 
 def power(a: Sum, exponent: int) -> Sum:
+    """a to an integer power, taken of its factors."""
     if exponent == 0:
         return ((1, ()),)
     coefficient, monomial = as_term(a)
@@ -209,16 +241,19 @@ def sine(a: Sum) -> Sum:
 
 
 def to_prefix(a: Sum) -> Equation:
+    """The prefix list of a sum."""
     return chain("add", [term_prefix(c, m) for c, m in a]) if a else [0]
 
 
 def term_prefix(coefficient: int | float, monomial: tuple) -> Equation:
+    """The prefix list of coefficient · monomial."""
     unit = isinstance(coefficient, int) and coefficient == 1 and monomial
     factors = [factor_prefix(base, exponent) for base, exponent in monomial]
     return chain("mul", factors if unit else [[coefficient], *factors])
 
 
 def factor_prefix(base: str | tuple, exponent: int) -> Equation:
+    """The prefix list of base^exponent."""
     match base:
         case ("sin", inner):
             words = ["sin", *to_prefix(inner)]
@@ -259,6 +294,7 @@ def skeleton(system: System) -> str:
 
 
 def equation_skeleton(equation: Equation) -> list[str]:
+    """The words of an equation in canonical form, without coefficients."""
     words: list[str] = []
     for word in equation:
         if words[-1:] == ["mul"] and not isinstance(word, str):
@@ -286,10 +322,12 @@ def to_sympy(equation: Equation) -> sympy.Expr:
 
 
 def leaf_sympy(word: Leaf) -> sympy.Expr:
+    """A leaf for SymPy, a variable as a real symbol."""
     return sympy.Symbol(word, real=True) if isinstance(word, str) else sympy.sympify(word)
 
 
 def node_sympy(operator: str, *arguments: sympy.Expr) -> sympy.Expr:
+    """An operator of SymPy. Raises ValueError for one without a formula here."""
     match operator, arguments:
         case "add", (a, b):
             return a + b

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention_in_motion.odeformer.tokens import ARITY, KINDS, Vocabulary
+from attention_in_motion.odeformer.language.tokens import ARITY, KINDS, Vocabulary
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 RELEASED = Vocabulary(max_dimension=6, precision=3)
 
 
@@ -33,7 +33,7 @@ def test_sizes(max_dimension, precision):
 
 
 def test_stored_official_floats_and_equations():
-    stored = json.loads((DATA / "odeformer_tokens.json").read_text())
+    stored = json.loads((DATA / "odeformer_tokens.json").read_text(encoding="utf-8"))
     values, words = zip(*stored["floats"], strict=True)
     ids = RELEASED.encode_floats(values)  # (n, 3)
     assert [[RELEASED.float_words[i] for i in row] for row in ids] == list(words)

@@ -1,34 +1,29 @@
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, make_dataclass, replace
 from pathlib import Path
 
+import click
 import pytest
 import torch
-from safetensors.torch import load_file
+from click.testing import CliRunner
 from torch.utils.flop_counter import FlopCounterMode
 
 from attention_in_motion.odeformer import train as training
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.tokens import KINDS
-from attention_in_motion.odeformer.train import (
-    Progress,
-    evaluate,
-    forward_flops,
-    load,
-    main,
-    read_config,
-    save,
-)
+from attention_in_motion.odeformer import weights
+from attention_in_motion.odeformer.language.tokens import KINDS
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.stream import StreamConfig
+from attention_in_motion.odeformer.train import Progress, forward_flops, main, read_config, validate
+from attention_in_motion.training.run import digest
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs" / "odeformer").glob("*.toml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "odeformer").glob("*.toml"))
 TINY = """
 seed = 3
 [model]
@@ -56,10 +51,22 @@ report_every = 10
 """
 
 
+def run(*words: object) -> None:
+    """The command, in this process."""
+    main([str(word) for word in words], standalone_mode=False)
+
+
+def refused(*words: object) -> str:
+    """The last line on stderr of the command, which must fail as a command with bad usage."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 2
+    return result.stderr.splitlines()[-1]
+
+
 @pytest.fixture
 def tiny(tmp_path) -> Path:
     path = tmp_path / "tiny.toml"
-    path.write_text(TINY)
+    path.write_text(TINY, encoding="utf-8")
     return path
 
 
@@ -67,13 +74,13 @@ def tiny(tmp_path) -> Path:
 def finished(tmp_path_factory) -> Path:
     """The weights of an uninterrupted tiny run."""
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "tiny.toml").write_text(TINY)
-    main([str(folder / "tiny.toml"), "--out", str(folder / "model.safetensors")])
+    (folder / "tiny.toml").write_text(TINY, encoding="utf-8")
+    run(folder / "tiny.toml", "--out", folder / "model.safetensors")
     return folder / "model.safetensors"
 
 
 def test_a_run_learns_and_says_how_it_was_made(finished):
-    record = json.loads(finished.with_suffix(".json").read_text())
+    record = weights.record_of(finished)
     assert record["seed"] == 3 and record["steps"] == 30 and record["last_start_at_step"] == 0
     assert record["config"]["model"]["decoder_width"] == 12
     assert record["validation"]["loss"] < math.log(388) - 1 > record["losses"][0] - 1
@@ -81,23 +88,6 @@ def test_a_run_learns_and_says_how_it_was_made(finished):
     assert {path.name for path in finished.parent.iterdir()} == {
         *("tiny.toml", "model.safetensors", "model.json")
     }
-
-
-def test_the_file_holds_tied_weights_once(finished):
-    assert "decoder.proj.weight" not in load_file(finished)
-    model = load(finished)
-    assert model.decoder.proj.weight is model.decoder.embeddings.weight
-    assert not model.training
-
-
-def test_a_changed_file_is_refused(finished, tmp_path):
-    path = tmp_path / "model.safetensors"
-    weights = bytearray(finished.read_bytes())
-    weights[-1] ^= 1
-    path.write_bytes(weights)
-    path.with_suffix(".json").write_text(finished.with_suffix(".json").read_text())
-    with pytest.raises(ValueError, match=r"model\.safetensors has sha256 .* says otherwise"):
-        load(path)
 
 
 def test_an_interrupted_run_continues_bit_for_bit(finished, tiny, monkeypatch):
@@ -113,17 +103,18 @@ def test_an_interrupted_run_continues_bit_for_bit(finished, tiny, monkeypatch):
         return whole_loss(model, **batch)
 
     monkeypatch.setattr(ODEFormer, "loss", failing_loss)
-    with pytest.raises(KeyboardInterrupt):
-        main([str(tiny), "--out", str(out)])
+    with pytest.raises(click.Abort):
+        run(tiny, "--out", out)
     assert not out.exists()
-    main([str(tiny), "--out", str(out)])
+    run(tiny, "--out", out)
     assert len(calls) == 17 + 20  # from step 10 on
     assert out.read_bytes() == finished.read_bytes()
-    assert json.loads(out.with_suffix(".json").read_text())["last_start_at_step"] == 10
+    assert weights.record_of(out)["last_start_at_step"] == 10
 
 
 def test_kill_9_leaves_a_whole_checkpoint(finished, tiny):
-    tiny.write_text(TINY.replace("steps = 30", "steps = 3000").replace("every = 10", "every = 5"))
+    text = TINY.replace("steps = 30", "steps = 3000").replace("every = 10", "every = 5")
+    tiny.write_text(text, encoding="utf-8")
     out = tiny.with_name("model.safetensors")
     command = [sys.executable, "-m", "attention_in_motion.odeformer.train", str(tiny)]
     process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE)
@@ -135,15 +126,47 @@ def test_kill_9_leaves_a_whole_checkpoint(finished, tiny):
     (checkpoint,) = tiny.parent.glob("*.checkpoint")
     state = torch.load(checkpoint, weights_only=True)
     assert 5 <= state["step"] < 3000
-    reference = ODEFormer(load(finished).config, torch.Generator())
+    reference = ODEFormer(weights.load(finished).config, torch.Generator())
     reference.load_state_dict(state["model"])  # a whole file, whenever the kill came
 
 
 def test_another_seed_or_length_is_another_run(tiny):
     first = read_config(tiny, None, None)
     assert read_config(tiny, 3, 30) == first
-    digests = {read_config(tiny, *options).digest for options in ((None, None), (4, None), (3, 31))}
-    assert len(digests) == 3
+    others = [read_config(tiny, *options) for options in ((4, None), (3, 31))]
+    assert len({digest(config) for config in (first, *others)}) == 3
+
+
+def with_a_later_field(config, name: str, default: int):
+    """The configuration as a program with one more field would read it."""
+    kind = make_dataclass(name, [("later", int, default)], bases=(type(config),), frozen=True)
+    return kind(**{field.name: getattr(config, field.name) for field in fields(config)})
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_field_added_later_changes_no_digest(path):
+    config = read_config(path, None, None)
+    later = replace(config, stream=with_a_later_field(config.stream, "StreamConfig", 3))
+    assert digest(with_a_later_field(later, "RunConfig", 5)) == digest(config)
+    used = replace(later, stream=replace(later.stream, later=4))
+    assert digest(used) != digest(config)
+    assert digest(replace(config, stream=replace(config.stream, extra_steps=60))) != digest(config)
+
+
+def test_the_checkpoint_of_another_configuration_is_not_passed_over(tiny, tmp_path):
+    out = tmp_path / "model.safetensors"
+    other = training.checkpoint_of(read_config(tiny, 8, None), out)
+    other.touch()
+    line = refused(tiny, "--out", out)
+    assert f"only {other.name}: to start at step 0 add --fresh" in line
+    other.unlink()
+    assert "to start at step 0 add --fresh" in refused(tiny, "--out", out, "--resume")
+    own = training.checkpoint_of(read_config(tiny, None, None), out)
+    own.write_bytes(b"torn")
+    run(tiny, "--out", out, "--fresh", "--steps", 2)  # another length: its own stays
+    assert own.exists() and weights.record_of(out)["command"].endswith("--fresh")
+    training.check_checkpoint(read_config(tiny, None, None), out, resume=False)
+    assert not own.exists()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +213,7 @@ def test_accuracy_by_kind():
     ids = torch.from_numpy(vocabulary.encode_system([["mul", -2.5, "sin", "x_0"]]))[None]
     batch = {"tokens": torch.cat([ids, torch.full((1, 4), 9)], dim=1)}
     batch |= {name: torch.tensor([8]) for name in ("n_tokens", "n_points")}
-    scores = evaluate(Oracle(config, {"operator", "end"}), [batch], torch.device("cpu"))
+    scores = validate(Oracle(config, {"operator", "end"}), [batch], torch.device("cpu"))
     assert scores.pop("loss") == pytest.approx(4 / 7 * (30 + math.log(387)), abs=1e-4)
     assert scores.pop("all") == pytest.approx(3 / 7)
     right = {"operator": 1.0, "end": 1.0}
@@ -228,23 +251,68 @@ def test_committed_configs(path):
         ("batch_size = 4", "batch_size = 0", "batch_size = 0: must be at least 1"),
     ],
 )
-def test_bad_configs_are_refused_in_one_line(tiny, capsys, old, new, message):
-    tiny.write_text(TINY.replace(old, new))
-    with pytest.raises(SystemExit, match="2"):
-        main([str(tiny)])
-    assert message in capsys.readouterr().err.splitlines()[-1]
+def test_bad_configs_are_refused_in_one_line(tiny, old, new, message):
+    tiny.write_text(TINY.replace(old, new), encoding="utf-8")
+    assert message in refused(tiny)
 
 
-def test_a_missing_config_is_refused(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main([str(tmp_path / "none.toml")])
-    assert "No such file" in capsys.readouterr().err
+def test_a_missing_config_is_refused(tmp_path):
+    assert "No such file" in refused(tmp_path / "none.toml")
 
 
-def test_saved_weights_are_the_models(tmp_path):
-    config = ODEFormerConfig(encoder_width=16, encoder_layers=1, max_dimension=1, precision=1)
-    config = replace(config, decoder_width=16, decoder_layers=1, embedding_width=2)
-    model = ODEFormer(config, torch.Generator().manual_seed(5))
-    save(model, {"config": {"model": asdict(config)}}, tmp_path / "m.safetensors")
-    loaded = load(tmp_path / "m.safetensors").state_dict()
-    assert all(torch.equal(tensor, loaded[name]) for name, tensor in model.state_dict().items())
+# ---------------------------------------------------------------------------------------------
+# Shipping
+
+STREAM = StreamConfig(max_dimension=1, precision=1, batch_size=2)
+SMALL = ODEFormerConfig(16, 1, 2, 16, 2, 2, 8, max_dimension=1, precision=1)
+
+
+@pytest.fixture
+def untrained(tmp_path, monkeypatch) -> Path:
+    """An untrained model saved as training saves it, and a place to ship it to."""
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(training, "VALIDATION_BATCHES", 2)
+    model, path = ODEFormer(SMALL, torch.Generator().manual_seed(0)), tmp_path / "tiny.safetensors"
+    scores = validate(model, training.validation_batches(STREAM), torch.device("cpu"))
+    record = {"config": {"model": asdict(SMALL), "stream": asdict(STREAM)}, "validation": scores}
+    weights.save(model, record, path)
+    return path
+
+
+def test_shipping_halves_the_file_and_keeps_the_model(untrained):
+    result = CliRunner().invoke(training.ship_command, [str(untrained)])
+    out = Path(result.output.strip())
+    assert result.exit_code == 0 and out.parent == weights.SHIPPED
+    assert out.stat().st_size < 0.6 * untrained.stat().st_size
+    before, after = (weights.load(path).state_dict() for path in (untrained, out))
+    for name, tensor in before.items():
+        assert torch.equal(after[name], tensor.half().float())
+    assert weights.record_of(out)["stored"] == "float16"
+
+
+def test_a_model_that_rounding_spoils_is_not_shipped(untrained):
+    record = weights.record_of(untrained)
+    record["validation"]["loss"] -= 0.1
+    weights.write_json(record, untrained.with_suffix(".json"))
+    result = CliRunner().invoke(training.ship_command, [str(untrained)])
+    assert result.exit_code == 2
+    assert "as float16 it loses 0.1 nats" in result.stderr.splitlines()[-1]
+    assert not weights.SHIPPED.exists()
+
+
+def test_the_recorded_command_of_shipping_still_works(tmp_path):
+    command = [sys.executable, "-m", "attention_in_motion.odeformer.weights"]
+    result = subprocess.run([*command, str(tmp_path / "none")], capture_output=True, text=True)
+    assert result.returncode == 2 and "no file" in result.stderr.splitlines()[-1]
+
+
+def test_the_recorded_command_is_the_one_that_was_given(tiny, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(training, "train", lambda *arguments: given.append(arguments))
+    run(tiny, "--seed", 7, "--out", tmp_path / "m.safetensors")
+    run(tiny)
+    (first, out, command, _), (second, default, plain, _) = given
+    assert (first.seed, out) == (7, tmp_path / "m.safetensors")
+    program = "python -m attention_in_motion.odeformer.train"
+    assert command == f"{program} {tiny} --seed 7 --out {out}" and plain == f"{program} {tiny}"
+    assert default == Path("runs/odeformer") / f"{digest(second)}.safetensors"

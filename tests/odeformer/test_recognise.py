@@ -10,10 +10,15 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from attention_in_motion.odeformer import inference
-from attention_in_motion.odeformer.decode import Decoded
-from attention_in_motion.odeformer.expressions import constants_of, vector_field, with_constants
-from attention_in_motion.odeformer.inference import (
+from attention_in_motion.odeformer import recognise
+from attention_in_motion.odeformer.language.expressions import (
+    constants_of,
+    vector_field,
+    with_constants,
+)
+from attention_in_motion.odeformer.network.decode import Decoded
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.odeformer.recognise import (
     Candidate,
     Fit,
     Scale,
@@ -24,14 +29,6 @@ from attention_in_motion.odeformer.inference import (
     rank,
     refine,
     trajectories,
-)
-from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.systems import (
-    FAMILIES,
-    family_group,
-    random_group,
-    random_system,
-    rescale,
 )
 
 CONFIG = ODEFormerConfig(
@@ -79,71 +76,10 @@ def writing(monkeypatch):
     def write(*texts: list) -> ODEFormer:
         tokens = [tokens_of(t) if t and isinstance(t[0], list) else t for t in texts]
         decoded = [Decoded(one, -float(i)) for i, one in enumerate(tokens)]
-        monkeypatch.setattr(inference, "write", lambda *arguments: decoded)
+        monkeypatch.setattr(recognise, "write", lambda *arguments: decoded)
         return ODEFormer(CONFIG, torch.Generator())
 
     return write
-
-
-# ---------------------------------------------------------------------------------------------
-# Units
-
-
-def samples() -> list:
-    rng = np.random.default_rng(0)
-    groups = [family_group(rng, name, 20, 30) for name in FAMILIES]
-    for dimension in (1, 2, 1, 2, 3, 2):
-        system = random_system(rng, dimension)
-        groups.append(random_group(rng, system, 20, 200, "repaired", most=2))
-    return [sample for group in groups for sample in list(group.samples())[:2]]
-
-
-def test_original_and_scaled_systems_have_the_same_trajectories():
-    rng, checked = np.random.default_rng(1), set()
-    for sample in samples():
-        units = rng.choice([-1, 1], len(sample.system)) * 10 ** rng.uniform(-3, 3)
-        scale = Scale(first=-3.0, rate=10 ** rng.uniform(-2, 2), units=units)
-        times = scale.first + (sample.times - 1) / scale.rate
-        expected = solution(sample.system, sample.values[0], sample.times) * units
-        original = scale.undo(sample.system)
-        found = solution_in_units(original, expected[0], times, units)
-        assert np.abs(found - expected).max() <= 1e-8 * np.abs(expected).max()
-        checked.add(sample.source)
-    assert checked == {*FAMILIES, "repaired"}
-
-
-def solution_in_units(system: list, start: np.ndarray, times: np.ndarray, units) -> np.ndarray:
-    """`solution`, with an absolute tolerance that goes with the units."""
-    field, constants = vector_field(system), np.array(constants_of(system))
-    tight = dict(method="DOP853", rtol=1e-12, atol=1e-13 * np.abs(units))
-    solved = solve_ivp(
-        lambda _, x: field(x, constants), (times[0], times[-1]), start, t_eval=times, **tight
-    )
-    return solved.y.T
-
-
-def test_undo_inverts_the_scaler_of_the_training_data():
-    for sample in samples():
-        if np.abs(sample.values[0]).min() < 0.01:
-            continue
-        scale = Scale.of(sample.times, sample.values)
-        scaled = rescale(sample)
-        times, values = scale.apply(sample.times, sample.values)
-        assert np.allclose(times, scaled.times) and np.allclose(values, scaled.values)
-        x = np.random.default_rng(2).normal(size=(len(sample.system), 50))
-        ours, original = derivatives(scale.undo(scaled.system), sample.system, x)
-        assert np.allclose(ours, original, rtol=1e-6, atol=1e-9)
-
-
-def derivatives(first: list, second: list, x: np.ndarray) -> list[np.ndarray]:
-    return [vector_field(s)(x, np.array(constants_of(s))[:, None]) for s in (first, second)]
-
-
-def test_a_start_at_zero_keeps_its_unit():
-    scale = Scale.of(np.array([2.0, 4.0]), np.array([[0.0, -5.0], [1.0, 2.0]]))
-    assert scale.units.tolist() == [1.0, -5.0] and (scale.first, scale.rate) == (2.0, 4.5)
-    times, values = scale.apply(np.array([2.0, 4.0]), np.array([[0.0, -5.0], [1.0, 2.0]]))
-    assert times.tolist() == [1, 10] and values.tolist() == [[0, 1], [1, -0.4]]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -179,6 +115,38 @@ def test_a_pole_ends_the_trajectory_and_nothing_else():
 def test_what_cannot_be_integrated(start, times, line):
     with pytest.raises(ValueError, match=f"^{line}$"):
         predict([["x_0"]], start, times)
+
+
+CODE = [
+    *("open('MARK', 'w')", "__import__('os').system('touch MARK')", "0), open('MARK', 'w'), (0"),
+    *("(y := open('MARK', 'w'))", "x_0 or open('MARK', 'w')", "x_0\n", "c[0]", "x", "sin", "1e3"),
+    *(None, b"x_0", ["x_0"], True, np.int64(2), np.float32(2)),
+]
+
+
+@pytest.mark.parametrize("leaf", CODE, ids=repr)
+def test_no_leaf_of_a_system_is_executed(monkeypatch, tmp_path, leaf):
+    """Wherever a system is computed with: integrated, refined, printed, put into other units."""
+    monkeypatch.chdir(tmp_path)
+    system = [["mul", 0.5, leaf]]
+    candidate, scale = Candidate(system, 0.5, 0.0), Scale(0.0, 1.0, np.ones(1))
+    for attempt in (
+        lambda: predict(system, [1.0], TIMES),
+        lambda: candidate.integrate([1.0], TIMES),
+        lambda: refine(candidate, TIMES, logistic(TIMES)),
+        lambda: candidate.expressions,
+        lambda: str(Fit([candidate])),
+        lambda: scale.undo(system),
+    ):
+        with pytest.raises(ValueError, match=r"^equation ") as refused:
+            attempt()
+        assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_variable_without_an_equation_is_refused():
+    with pytest.raises(ValueError, match=r"^system = .*: must have 1 equations and variables$"):
+        predict([["mul", 0.5, "x_1"]], [1.0], TIMES)
 
 
 def test_together_equals_one_by_one():

@@ -1,0 +1,1 @@
+"""Equations as lists of words: their vocabulary, and the algebra on them."""

@@ -20,6 +20,7 @@ from attention_in_motion.odeformer.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.tokens import KINDS
 from attention_in_motion.odeformer.train import (
     Progress,
+    checkpoint_of,
     evaluate,
     forward_flops,
     load,
@@ -100,8 +101,15 @@ def test_a_changed_file_is_refused(finished, tmp_path):
         load(path)
 
 
-def test_an_interrupted_run_continues_bit_for_bit(finished, tiny, monkeypatch):
+MUON = 'optimiser = "muon"\nmatrix_lr = 0.02\naverage = 0.8\n'  # averaged from step 6 on
+
+
+@pytest.mark.parametrize("fields", ["", MUON])
+def test_an_interrupted_run_continues_bit_for_bit(fields, tiny, monkeypatch):
     """Stopped by an exception between checkpoints, then run again."""
+    tiny.write_text(TINY + fields)
+    finished = tiny.with_name("finished.safetensors")
+    main([str(tiny), "--out", str(finished)])
     out = tiny.with_name("model.safetensors")
     whole_loss = ODEFormer.loss
     calls = []
@@ -116,10 +124,30 @@ def test_an_interrupted_run_continues_bit_for_bit(finished, tiny, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         main([str(tiny), "--out", str(out)])
     assert not out.exists()
-    main([str(tiny), "--out", str(out)])
+    main([str(tiny), "--out", str(out), "--resume"])
     assert len(calls) == 17 + 20  # from step 10 on
     assert out.read_bytes() == finished.read_bytes()
     assert json.loads(out.with_suffix(".json").read_text())["last_start_at_step"] == 10
+
+
+def test_a_resumed_run_needs_its_checkpoint(tiny, capsys):
+    """Of its own configuration; another one's is named, and left where it is."""
+    out = tiny.with_name("model.safetensors")
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tiny), "--out", str(out), "--resume"])
+    own = checkpoint_of(read_config(tiny, None, None), out)
+    assert f"no checkpoint {own}: to start" in capsys.readouterr().err.splitlines()[-1]
+    other = out.with_name("model.0123456789ab.checkpoint")
+    other.write_bytes(b"")
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tiny), "--out", str(out)])
+    message = f"no checkpoint {own}, only {other.name}: to start at step 0 add --fresh"
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not out.exists()
+    own.write_bytes(b"not a checkpoint")
+    main([str(tiny), "--out", str(out), "--fresh", "--steps", "30"])
+    assert json.loads(out.with_suffix(".json").read_text())["last_start_at_step"] == 0
+    assert other.exists() and not own.exists()
 
 
 def test_kill_9_leaves_a_whole_checkpoint(finished, tiny):
@@ -150,8 +178,13 @@ def test_another_seed_or_length_is_another_run(tiny):
 def test_a_field_added_later_changes_no_digest(name, digest):
     config = read_config(next(p for p in CONFIGS if p.stem == name), None, None)
     assert config.digest == digest
-    other = replace(config, stream=replace(config.stream, extra_steps=60))
-    assert other.digest != digest
+    for table, change in [
+        *(("stream", {"extra_steps": 60}), ("stream", {"random_survivors": True})),
+        *(("training", {"optimiser": "muon"}), ("training", {"average": 0.1})),
+        ("training", {"matrix_lr": 1e-3}),
+    ]:
+        other = replace(config, **{table: replace(getattr(config, table), **change)})
+        assert other.digest != digest
 
 
 @pytest.mark.parametrize(
@@ -230,6 +263,8 @@ def test_committed_configs(path):
     ("old", "new", "message"),
     [
         ("lr = 0.01", "lr = -1", "lr = -1: must be positive"),
+        ("lr = 0.01", "average = 1.0", "average = 1.0: must lie in [0, 1)"),
+        ("lr = 0.01", "optimiser = 'sgd'", "optimiser = 'sgd': must be one of adamw, muon"),
         ("lr = 0.01", "learning_rate = 1", "[training]: got an unexpected keyword argument"),
         ("steps = 30", "", "[training]: missing 1 required positional argument: 'steps'"),
         ("decoder_heads = 3", "decoder_heads = 5", "decoder_heads = 5: must divide decoder_width"),

@@ -37,6 +37,7 @@ EXTRA_STEPS = 30  # a random system that needs this many more than its points is
 FAMILY_STEPS = 1000  # the same for a family: far more than any of its documented ranges needs
 FAMILY_TOLERANCE = 1e-8  # fine enough for the phase of the fastest oscillator after seven periods
 LARGEST_GAP = 1e-6  # between two tolerances, as a share of the largest value
+PUBLISHED_RATIO, PUBLISHED_GAMMA = 0.5, 0.1  # what the published accident comes to
 SMALLEST_START = 0.01  # below this a first value is too small to divide by
 
 
@@ -468,7 +469,7 @@ def corrupt_as_published(rng: Generator, sample: Sample) -> Sample:
     left_out = state.choice(n, int(n * ratio), replace=False)
     times, values = (np.delete(part, left_out, axis=0) for part in (sample.times, sample.values))
     return sample._replace(
-        times=times, values=values * (1 + 0.1 * rng.standard_normal(values.shape))
+        times=times, values=values * (1 + PUBLISHED_GAMMA * rng.standard_normal(values.shape))
     )
 
 

@@ -52,7 +52,7 @@ Batch = dict[str, Tensor]
 VALIDATION_SEED = 1_000_003
 VALIDATION_BATCHES = 64
 ADDED_LATER = {  # fields whose default is what older runs had
-    "stream": ["extra_steps"],
+    "stream": ["extra_steps", "random_survivors"],
     "training": ["optimiser", "matrix_lr", "average"],
 }
 

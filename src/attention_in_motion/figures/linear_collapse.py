@@ -36,8 +36,9 @@ def saliency_maps(maps: dict[str, Tensor]) -> Figure:
     """Jacobian norms (seed, T, T, 2, 2) as maps on one logarithmic colour scale."""
     figure, axes = panels(len(maps), width=3.8, height=3.3)
     for ax, (run, jacobian) in zip(axes, maps.items(), strict=True):
-        size = jacobian.flatten(-2).norm(dim=-1).clamp(min=1e-9).log10().mean(dim=0)  # (T, T)
-        image = ax.imshow(size, vmin=-4, vmax=0, cmap="viridis")
+        size = jacobian.flatten(-2).norm(dim=-1).clamp(min=1e-9)  # (seed, T, T)
+        powers = size.log10().mean(dim=0)  # of the geometric mean over seeds
+        image = ax.imshow(powers.numpy(), vmin=-4, vmax=0, cmap="viridis")
         ax.set(title=LOSSES[run], xlabel="input position j", ylabel="output position i")
         ax.grid(False)
     figure.colorbar(image, ax=axes, label="log10 of the Jacobian's norm", shrink=0.85)

@@ -1,12 +1,14 @@
-"""A one-layer model is the affine map that is read off its weights."""
+"""A one-layer model is the affine map that is read off its weights; its rollouts are measured."""
 
 import ast
 from pathlib import Path
 
+import pytest
 import torch
 
 from attention_in_motion.measures import one_layer
 from attention_in_motion.models import transformer
+from attention_in_motion.physics import oscillator
 from attention_in_motion.training.descent import initialisers
 
 double = torch.float64
@@ -48,3 +50,42 @@ def test_measures_name_no_model_class():
             if isinstance(node, ast.ImportFrom) and node.module.startswith(MODELS):
                 classes = [name.name for name in node.names if name.name[0].isupper()]
                 assert not classes, f"{path.stem} imports {', '.join(classes)}"
+
+
+def test_the_affine_defect_of_a_square_is_its_mixed_term():
+    x, y = states(3, 4, 5).abs(), states(3, 4, 5).abs() + 1
+    mixed = 2 * (x * y).norm(dim=-1)  # (x + y)² − x² − y² + 0²
+    expected = mixed.amax(dim=(1, 2)) / x.square().norm(dim=-1).mean(dim=(1, 2))
+    torch.testing.assert_close(one_layer.affine_defect(torch.square, x, y), expected)
+
+
+def test_attention_is_affine_on_one_state_and_not_on_three():
+    model = nla()
+    assert one_layer.affine_defect(model, states(3, 50, 1), states(3, 50, 1).flip(1)).max() < 1e-14
+    assert one_layer.affine_defect(model, states(3, 50, 3), states(3, 50, 3).flip(1)).min() > 1e-3
+
+
+def test_futures_are_exact_motions_from_the_starts():
+    starts = states(6).float()
+    test = one_layer.futures(starts, omega0=3.0, gamma=0.0, dt=0.1, steps=8)
+    assert test.windows.shape == (6, 1, 2) and test.future.shape == (6, 8, 2)
+    assert torch.equal(test.windows[:, 0], starts.double())
+    energy = oscillator.energy(test.states, 3.0)
+    torch.testing.assert_close(energy, energy[:, :1].expand(-1, 9), rtol=1e-13, atol=0)
+    with pytest.raises(ValueError, match="gamma = 3: must be < omega0"):
+        one_layer.futures(starts, omega0=3.0, gamma=3.0, dt=0.1, steps=8)
+
+
+def test_a_model_on_doubles_computes_what_it_computes_on_singles():
+    model = nla().float()
+    windows = states(3, 4, 1)
+    answer = one_layer.on_doubles(model)(windows)
+    assert answer.dtype == double and answer.shape == (3, 4, 2)
+    assert torch.equal(answer, model(windows.float())[:, :, -1].double())
+
+
+def test_the_growth_exponent_of_a_power_law_is_its_power():
+    n = torch.arange(1, 41, dtype=double)
+    powers = torch.tensor([1.0, 0.0, -0.5], dtype=double)
+    found = one_layer.growth_exponent(3.0 * n ** powers[:, None])
+    torch.testing.assert_close(found, powers, rtol=1e-12, atol=1e-12)

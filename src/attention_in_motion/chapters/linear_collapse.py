@@ -17,9 +17,14 @@ from attention_in_motion.chapters.page import (
     require,
     rules,
 )
+from attention_in_motion.claims import shown
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from attention_in_motion.statistics import Estimate
     from attention_in_motion.training.oscillator import OscillatorRun
+    from attention_in_motion.training.store import Trained
 
 PAGE = "02_linear_collapse"
 LOOKED_AT = (0, 10, 30, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
@@ -127,3 +132,18 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
         "eq3 matched targets": replace(eq3, batch=p.batch // p.context),
         "eq1 rescaled": replace(eq1, loss_factor=float(p.context)),
     }
+
+
+def along_training(trained: Trained) -> dict[int, nn.Module]:
+    """The ensemble after each step it was saved at, and at the end: {step: model}.
+
+    Without step 0, for which a logarithmic axis has no place.
+    """
+    saved = {step: trained.at(step) for step in trained.run.snapshots if step > 0}
+    return saved | {trained.run.steps: trained.model}
+
+
+def with_interval(estimate: Estimate) -> str:
+    """An estimate as a cell of a table: '0.625 [0.306, 0.863]'."""
+    value, (low, high) = estimate
+    return f"{shown(value)} [{shown(low)}, {shown(high)}]"

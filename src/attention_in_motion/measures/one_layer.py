@@ -1,4 +1,4 @@
-"""What a one-layer model is: the affine map it makes of one state, and its two paths."""
+"""What a one-layer model is: the affine map it makes of one state, its two paths, its rollouts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import copy
 
 import torch
 from torch import Tensor, nn
+
+from attention_in_motion.measures.trajectories import Predictor, TestSet, predictor
+from attention_in_motion.physics import oscillator
 
 
 def one_step_map(model: nn.Module) -> tuple[Tensor, Tensor]:
@@ -37,3 +40,46 @@ def without_attention(model: nn.Module) -> nn.Module:
     for block in cut.blocks:
         block.attention.W_O.W.zero_()
     return cut
+
+
+@torch.no_grad()
+def affine_defect(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """max |f(x + y) − f(x) − f(y) + f(0)| / mean |f(x)|, zero for an affine map f: (seed,).
+
+    Inputs (seed, n, T, 2); norms over components, maximum and mean over n and T. Post 2.
+    """
+    at_x = model(x)
+    gap = model(x + y) - at_x - model(y) + model(torch.zeros_like(x))
+    return gap.norm(dim=-1).amax(dim=(1, 2)) / at_x.norm(dim=-1).mean(dim=(1, 2))
+
+
+def futures(starts: Tensor, omega0: float, gamma: float, dt: float, steps: int) -> TestSet:
+    """The exact motions of one oscillator from `starts` (n, 2), in float64, seen for one state.
+
+    ω0, γ [1/time] and Δt [time] are the same for all; states (n, steps + 1, 2). Raises ValueError
+    unless 0 ≤ γ < ω0.
+    """
+    oscillator.require_underdamped(omega0, gamma)
+    times = oscillator.uniform_times(steps + 1, dt, torch.float64)
+    states = oscillator.trajectory(starts.double(), omega0, gamma, times)
+    each = torch.ones(len(starts), dtype=torch.float64)
+    return TestSet(states, omega0 * each, gamma * each, context=1, dt=dt)
+
+
+def on_doubles(model: nn.Module) -> Predictor:
+    """The float32 model as a predictor of float64 states (seed, n, T, 2) → (seed, n, 2).
+
+    The model computes as it was trained; errors are then measured against a truth that is exact.
+    """
+    predict = predictor(model)
+    return lambda windows: predict(windows.float()).double()
+
+
+def growth_exponent(errors: Tensor) -> Tensor:
+    """Least-squares slope of log e_n on log n, n = 1 … steps: (..., steps) → (...).
+
+    1 for an error that grows as the number of rollout steps, 0 for one that does not grow.
+    """
+    log_n = torch.arange(1, errors.shape[-1] + 1, dtype=torch.float64).log()
+    centred = log_n - log_n.mean()
+    return errors.double().log() @ centred / (centred @ centred)

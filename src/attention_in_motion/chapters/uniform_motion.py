@@ -366,9 +366,11 @@ def predictions(best: Best) -> str:
         "α1, on $x_0$": (best.alpha[1], POST_ALPHA[1]),
         "α1, on $x_1$": (best.alpha[2], POST_ALPHA[2]),
         "its R²": (best.r2, POST_R2),
-        "$W_q W_k$": (best.R / distance**2, "–"),
-        "$W_v$": (TARGET_SCALE * best.gain / INPUT_SCALE, "–"),
-        "loss": (5 * TARGET_SCALE**2 * best.nmse, "–"),
+        "$W_q W_k$": (best.R / distance**2, None),
+        "$W_v$": (TARGET_SCALE * best.gain / INPUT_SCALE, None),
+        "loss": (5 * TARGET_SCALE**2 * best.nmse, None),
     }
     lines = ["| | predicted | the post |", "|---|---|---|"]
-    return "\n".join(lines + [f"| {name} | {a:.3g} | {b} |" for name, (a, b) in rows.items()])
+    for name, (predicted, printed) in rows.items():
+        lines.append(f"| {name} | {predicted:.3g} | {'–' if printed is None else f'{printed:.3f}'} |")
+    return "\n".join(lines)

@@ -35,6 +35,7 @@ def plateau(
     figure, (left, right) = panels(2, width=4.6)
     left.plot(*loss, color=COLOURS["truth"], label="loss")
     left.set(yscale="log", xlabel="training step", ylabel="loss")
+    left.set_xlim(right=1.35 * float(steps[-1]))  # room for the legend
     twin = left.twinx()
     colours = ("model", "third", "linear", "rival", "second")
     for colour, (name, values) in zip(colours, weights.items(), strict=True):

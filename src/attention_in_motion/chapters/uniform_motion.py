@@ -320,8 +320,9 @@ def runs(p: Parameters) -> dict[str, Run]:
     snapshots = tuple(range(0, p.steps + 1, p.steps // 100))
     found["P3.10"] = MotionRun(**recipe, **SMALL_INPUT, snapshots=snapshots)
     others = {**recipe, "seeds": tuple(range(OTHER_SEEDS)), "target_scale": TARGET_SCALE}
-    for scale in (0.05, 0.2):
-        found[SCALES[scale]] = MotionRun(input_scale=scale, **others)
+    for scale, name in SCALES.items():
+        if name not in LADDER:
+            found[name] = MotionRun(input_scale=scale, **others)
     own = {"input_dim": p.input_dim, "embed_dim": p.embed_dim, "projections": p.projections}
     own |= {"input_scale": p.input_scale, "target_scale": p.target_scale, "biases": p.biases}
     own |= {"heads": p.heads, "residual": p.residual, "layers": p.layers}
@@ -336,7 +337,7 @@ def lucky(nmse: Tensor) -> Tensor:
 def coefficients(before: Tensor, gain: Tensor) -> str:
     """One seed's coefficients (2,) of x0 and x1, before and after W_v = `gain`, beside the post's.
 
-    A Markdown table.
+    A Markdown table, as the two below.
     """
     wanted = -TARGET_SCALE, 2 * TARGET_SCALE
     rows = {
@@ -372,5 +373,7 @@ def predictions(best: Best) -> str:
     }
     lines = ["| | predicted | the post |", "|---|---|---|"]
     for name, (predicted, printed) in rows.items():
-        lines.append(f"| {name} | {predicted:.3g} | {'–' if printed is None else f'{printed:.3f}'} |")
+        lines.append(
+            f"| {name} | {predicted:.3g} | {'–' if printed is None else f'{printed:.3f}'} |"
+        )
     return "\n".join(lines)

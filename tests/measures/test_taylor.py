@@ -6,7 +6,7 @@ import torch
 
 from attention_in_motion.measures import motion_layer, taylor
 from attention_in_motion.measures.taylor import DERIVATIVES, D, R, epsilon, sigma1, sigma2, x0, x1
-from attention_in_motion.models import motion
+from attention_in_motion.models.motion import first_order_family
 
 POINT = {D: sp.Rational(-4, 5), R: sp.Rational(-9), x0: sp.Rational(1, 3), x1: sp.Rational(-5, 7)}
 SCALE = {taylor.a: 1, taylor.P: 1, taylor.c: 0, taylor.p0: 0}
@@ -27,7 +27,7 @@ def test_first_order_agrees_with_the_numerical_formula():
 
 def test_family_agrees_with_the_numerical_formula():
     solution = {str(k): v.subs(DERIVATIVES).subs(POINT) for k, v in taylor.family().items()}
-    R_, gain = motion.first_order_family(torch.tensor(-0.8, dtype=torch.float64))
+    R_, gain = first_order_family(torch.tensor(-0.8, dtype=torch.float64))
     assert float(solution["R"]) == pytest.approx(R_.item())
     assert float(solution["a s"]) == pytest.approx(gain.item())
 
@@ -48,3 +48,20 @@ def test_second_order_never_vanishes():
     at_zero = {m: value.subs({D: 0, sigma2: 0}) for m, value in quadratic.items()}
     assert at_zero[x0**2] == 0
     assert sp.simplify(at_zero[x0 * x1] + 2 * R * sigma1) == 0
+
+
+def test_the_error_that_is_left_is_the_numerical_one():
+    """As ε → 0 the search among all layers finds the gap and the error of the expansion."""
+    gap = taylor.least_error_gap()
+    best = motion_layer.best_layer(1e-3)
+    assert abs(best.D - gap) < 1e-4
+    expected = float(taylor.leading_error().subs(D, gap))
+    assert best.nmse / 1e-6 == pytest.approx(expected, rel=1e-3)
+
+
+def test_no_other_gap_errs_less():
+    error = sp.lambdify(D, taylor.leading_error())
+    least = error(taylor.least_error_gap())
+    others = [g for g in torch.linspace(-12, 12, 481).tolist() if abs(g) > 1e-6]
+    assert all(error(gap) > least for gap in others)
+    assert all(error(taylor.least_error_gap() + step) > least for step in (-1e-3, 1e-3))

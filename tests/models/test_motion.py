@@ -1,23 +1,24 @@
-"""Post 3's layer is general attention at context two, and its hand-written weights are exact."""
+"""The post's layer against the general attention, and the layers written down by hand."""
 
 import pytest
 import torch
 
+from attention_in_motion.measures.motion_layer import hard_attention_nmse
 from attention_in_motion.models import motion
 from attention_in_motion.models.transformer import NLA
-from attention_in_motion.physics import uniform_motion
+from attention_in_motion.physics.uniform_motion import next_position, normalised_mse, quadrature
 from attention_in_motion.training.descent import initialisers
 
 DOUBLE = torch.float64
 
 
-def random_tokens(n, n_seeds=1, seed=0):
-    rng = torch.Generator().manual_seed(seed)
+def random_tokens(n, n_seeds=1):
+    rng = torch.Generator().manual_seed(0)
     return torch.randn(1, n, 2, 1, generator=rng, dtype=DOUBLE).expand(n_seeds, -1, -1, -1)
 
 
 def nmse(model, tokens):
-    return uniform_motion.normalised_mse(model(tokens), uniform_motion.next_position(tokens)).item()
+    return normalised_mse(model(tokens), next_position(tokens)).item()
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -26,7 +27,8 @@ def test_two_tokens_are_the_general_attention_at_context_two(residual, positions
     """Written as softmax attention with separate W_V, W_O and a key bias, it is the same map."""
     rngs, d, heads = initialisers(range(3)), 2, 2
     shape = {"d_model": d, "n_heads": heads, "residual": residual}
-    model = motion.MotionAttention(rngs, projections="both", positions=positions, **shape).double()
+    options = {"projections": "both", "positions": positions}
+    model = motion.MotionAttention(rngs, **options, **shape).double()
     shape |= {"d_head": d, "d_in": 1, "d_out": 1, "attention_bias": True, "causal": False}
     peer = NLA(rngs, context=2 * positions, **shape).double()
     attention, state = peer.blocks[0].attention, model.state_dict()
@@ -56,14 +58,32 @@ def test_hard_attention_errs_by_what_its_second_head_leaks():
     tokens = random_tokens(200)
     u = (tokens[:, :, 1] - tokens[:, :, 0]).unsqueeze(2)
     leak = -3 * torch.sigmoid(-gap * (1 + epsilon * u)) * (u + 1 / epsilon)
-    error = motion.hard_attention_layer(gap, epsilon)(tokens) - uniform_motion.next_position(tokens)
+    error = motion.hard_attention_layer(gap, epsilon)(tokens) - next_position(tokens)
     torch.testing.assert_close(error, leak, rtol=1e-10, atol=1e-12)
+
+
+def test_hard_attention_tail():
+    x0, x1, weights = (torch.from_numpy(part) for part in quadrature(40, "uniform"))
+    tokens = torch.stack([x0, x1], dim=-1)[None, ..., None]
+    error = motion.hard_attention_layer(20.0, 1 / 3)(tokens) - next_position(tokens)
+    measured = (error.flatten() ** 2 @ weights) / ((2 * x1 - x0) ** 2 @ weights)
+    assert measured.item() == pytest.approx(hard_attention_nmse(20.0, 1 / 3), rel=0.01)
 
 
 def test_one_head_errs_like_one_over_the_distance():
     tokens = random_tokens(1000).clamp(-1, 1)
     errors = [nmse(motion.first_order_layer(-0.85, distance), tokens) for distance in (1e3, 2e3)]
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.01)
+
+
+def test_every_first_order_solution_has_opposite_query_and_key():
+    D = torch.linspace(-50, 50, 100_001, dtype=DOUBLE)
+    R, _ = motion.first_order_family(D)
+    assert (R < 0).all()
+    weight = D.sigmoid()
+    g = weight + D * weight * (1 - weight)
+    assert 1.0997 < g.max() < 1.0999  # a content-blind query, R = 0, would need g = 2
+    assert abs(D[g.argmax()].item() - 2.399) < 2e-3
 
 
 def test_on_the_diagonal_no_layer_without_residual_tells_the_tokens_apart():
@@ -74,3 +94,16 @@ def test_on_the_diagonal_no_layer_without_residual_tells_the_tokens_apart():
     tokens = torch.cat([x0, x1], dim=2).detach().requires_grad_()
     gradient = torch.autograd.grad(model(tokens).sum(), tokens)[0]
     torch.testing.assert_close(gradient[:, :, 0], gradient[:, :, 1], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"projections": "down"}, "projections = 'down': must be one of both, up, none"),
+        ({"d_model": 2}, "d_model = 2: must be d_in = 1 without both projections"),
+    ],
+)
+def test_bad_shapes_are_refused_in_one_line(options, line):
+    with pytest.raises(ValueError) as caught:
+        motion.MotionAttention([], **options)
+    assert str(caught.value) == line

@@ -1,74 +1,25 @@
-"""The impossibility at toy size; second stages keep to one thread and give the others back."""
+"""Which layers can be exact: the impossibility and the possibility, at toy size."""
 
 import pytest
 import torch
 
-from attention_in_motion.training import exactness, second_order
-from attention_in_motion.training.descent import fit, initialisers
-from attention_in_motion.training.oscillator import SolverRun
-
-CELL = exactness.Cell(True, 1, 1, False)
-
-
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-def watch(monkeypatch, kind, name, then=None):
-    """The thread counts at every call of kind.name, which does `then` instead if given."""
-    seen, original = [], getattr(kind, name)
-
-    def watched(*args, **options):
-        seen.append(torch.get_num_threads())
-        return (then or original)(*args, **options)
-
-    monkeypatch.setattr(kind, name, watched)
-    return seen
-
-
-def fails(*args):
-    raise ArithmeticError("planted")
-
-
-def test_lbfgs_is_on_one_thread_and_gives_the_others_back(two_threads, monkeypatch):
-    seen = watch(monkeypatch, exactness.Objective, "forward")
-    exactness.refine(CELL, CELL.model(initialisers([0])), 0, iterations=2)
-    assert seen and set(seen) == {1} and torch.get_num_threads() == 2
-
-
-def test_levenberg_marquardt_is_on_one_thread_and_gives_the_others_back(two_threads, monkeypatch):
-    run = SolverRun(seeds=(0,), context=3, points=8, d_mlp=2)
-    seen = watch(monkeypatch, second_order.LevenbergMarquardt, "step")
-    second_order.polish(run.model(), 0, run.double_batches(0), 2)
-    assert seen == [1, 1] and torch.get_num_threads() == 2
-
-
-def test_a_failure_gives_the_threads_back_too(two_threads, monkeypatch):
-    seen = watch(monkeypatch, exactness.Objective, "forward", fails)
-    with pytest.raises(ArithmeticError, match="planted"):
-        exactness.refine(CELL, CELL.model(initialisers([0])), 0, iterations=2)
-    assert seen == [1] and torch.get_num_threads() == 2
+from attention_in_motion.training import exactness
+from attention_in_motion.training.descent import fit, initialisers, one_thread
+from attention_in_motion.training.exactness import CELLS, Cell, Cells, ExactnessMap, Objective
 
 
 def bounded_minimum(cell, n_seeds=3):
     ensemble = cell.model(initialisers(range(n_seeds)))
-    objective = exactness.Objective(ensemble)
-    fit(objective, lambda m, _: m(), lambda step: torch.zeros(()), steps=150, lr=0.02)
-    exactness.refine(cell, ensemble, int(objective().argmin()), 200)
+    objective = Objective(ensemble)
+    with one_thread():
+        fit(objective, lambda m, _: m(), lambda step: torch.zeros(()), steps=150, lr=0.02)
+        exactness.refine(cell, ensemble, int(objective().argmin()), 200)
     return objective().min().item()
 
 
 @pytest.mark.parametrize(
     "cell",
-    [
-        exactness.Cell(False, 1, 1, True),
-        exactness.Cell(False, 2, 1, True),
-        exactness.Cell(False, 2, 2, False),
-    ],
+    [Cell(False, 1, 1, True), Cell(False, 2, 1, True), Cell(False, 2, 2, False)],
     ids=["one head", "two heads, d = 1", "two heads, no positions"],
 )
 def test_no_success_where_theory_forbids_it(cell):
@@ -77,6 +28,41 @@ def test_no_success_where_theory_forbids_it(cell):
 
 
 def test_success_where_theory_allows_it():
-    cell = exactness.Cell(True, 1, 1, False)
+    cell = Cell(True, 1, 1, False)
     assert cell.exact
     assert bounded_minimum(cell) < 1e-20
+
+
+def test_a_mask_finds_its_cells():
+    deep = exactness.which(lambda cell: cell.layers == 3)
+    assert deep.dtype == torch.bool and len(deep) == len(CELLS)
+    assert [cell for cell, chosen in zip(CELLS, deep, strict=True) if chosen] == [
+        Cell(residual, 1, 2, not residual, 3, d_mlp)
+        for residual in (False, True)
+        for d_mlp in (0, 8)
+    ]
+
+
+def test_the_best_seed_of_a_cell_is_a_copy_of_its_own():
+    cells, cell = Cells((0, 1, 2)), Cell(False, 2, 1, True)
+    number = CELLS.index(cell)
+    errors = cells.objectives[number]()
+    best = cells.best(cell)
+    assert Objective(best)().item() == pytest.approx(errors.min().item(), rel=1e-12)
+    assert errors.min() < 0.99 * errors.max()  # the others would not pass
+    best.P.add_(1.0)
+    torch.testing.assert_close(cells.objectives[number](), errors)
+
+
+def test_a_cell_off_the_map_is_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"^cell = 3 heads, d = 1: is not on the map$"):
+        Cells((0,)).best(Cell(False, 3, 1, False))
+
+
+def test_silent_cells_have_the_unit_of_error():
+    run = ExactnessMap(seeds=(0, 1))
+    silent = run.model()
+    for weight in silent.parameters():
+        torch.nn.init.zeros_(weight)
+    errors = run.normalised_mse(silent, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(errors, torch.ones(len(CELLS), 2, dtype=torch.float64))

@@ -1,12 +1,14 @@
 """Second-order steps against exact answers."""
 
+import pytest
 import torch
 from torch import nn
 
 from attention_in_motion.models.linear import LinearPredictor
+from attention_in_motion.training import exactness
 from attention_in_motion.training.descent import initialisers
 from attention_in_motion.training.oscillator import SolverRun
-from attention_in_motion.training.second_order import LevenbergMarquardt
+from attention_in_motion.training.second_order import LevenbergMarquardt, polish
 from attention_in_motion.training.store import train
 
 
@@ -53,3 +55,50 @@ def test_polishing_lowers_the_error_of_every_seed_and_keeps_the_precision():
 
     assert (error(polished.model) < error(plain.model) / 2).all()
     assert next(polished.model.parameters()).dtype == torch.float32
+
+
+CELL = exactness.Cell(True, 1, 1, False)
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def watch(monkeypatch, kind, name, then=None):
+    """The thread counts at every call of kind.name, which does `then` instead if given."""
+    seen, original = [], getattr(kind, name)
+
+    def watched(*args, **options):
+        seen.append(torch.get_num_threads())
+        return (then or original)(*args, **options)
+
+    monkeypatch.setattr(kind, name, watched)
+    return seen
+
+
+def fails(*args):
+    raise ArithmeticError("planted")
+
+
+def test_lbfgs_is_on_one_thread_and_gives_the_others_back(two_threads, monkeypatch):
+    seen = watch(monkeypatch, exactness.Objective, "forward")
+    exactness.refine(CELL, CELL.model(initialisers([0])), 0, iterations=2)
+    assert seen and set(seen) == {1} and torch.get_num_threads() == 2
+
+
+def test_levenberg_marquardt_is_on_one_thread_and_gives_the_others_back(two_threads, monkeypatch):
+    run = SolverRun(seeds=(0,), context=3, points=8, d_mlp=2)
+    seen = watch(monkeypatch, LevenbergMarquardt, "step")
+    polish(run.model(), 0, run.double_batches(0), 2)
+    assert seen == [1, 1] and torch.get_num_threads() == 2
+
+
+def test_a_failure_gives_the_threads_back_too(two_threads, monkeypatch):
+    seen = watch(monkeypatch, exactness.Objective, "forward", fails)
+    with pytest.raises(ArithmeticError, match="planted"):
+        exactness.refine(CELL, CELL.model(initialisers([0])), 0, iterations=2)
+    assert seen == [1] and torch.get_num_threads() == 2

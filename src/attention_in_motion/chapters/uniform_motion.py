@@ -19,6 +19,9 @@ from attention_in_motion.chapters.page import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attention_in_motion.measures.motion_layer import Best
     from attention_in_motion.training.run import Run
 
 PAGE = "04_uniform_motion"
@@ -57,6 +60,7 @@ class Parameters(PageParameters):
 # step. "Learns" is read as: more seeds succeed than fail; "does not learn" as: at most one seed in
 # twenty succeeds; "a lucky seed" as anything between one in twenty and one in two.
 SUCCESS = 0.02
+EXACT = 1e-12  # a normalised MSE below it counts as exact, in float64: the rules of P3.17 and P3.18
 
 RULES = rules(
     PAGE,
@@ -282,8 +286,28 @@ LADDER: dict[str, dict[str, Any]] = {
     "P3.11": {**SMALL_INPUT, "biases": False},
     "P3.19": {"hidden": 16},
 }
-OTHER_SCALES = (0.05, 0.2)  # input scales beside INPUT_SCALE
-OTHER_SEEDS = 60
+RUNGS = {  # how the figure calls them
+    "P3.1": "d = 3, no positions",
+    "P3.2": "+ positions",
+    "P3.3": "+ projections 3→20→3",
+    "P3.4": "input_dim 1",
+    "P3.5": "embedding 4",
+    "P3.6": "embedding 2",
+    "P3.7": "embedding 1",
+    "P3.8": "no projections",
+    "P3.9": "up projection only",
+    "P3.10": "input × 0.1",
+    "P3.11": "input × 0.1, no biases",
+    "P3.19": "MLP instead",
+}
+SCALES = {0.05: "scale 0.05", INPUT_SCALE: "P3.10", 0.2: "scale 0.2"}  # runs by input scale
+OTHER_SEEDS = 60  # of the two scales that are not the post's
+
+# What the post prints of its final model.
+POST_POSITIONS = 0.590, -2.366  # p0 and p1
+POST_ALPHA = 0.300, -0.006, 0.068  # α1 on 1, x0 and x1, with R² = 0.996
+POST_R2 = 0.996
+POST_BEFORE_VALUES = 0.0877, -0.1710  # coefficients of x0 and x1 before W_v
 
 
 def runs(p: Parameters) -> dict[str, Run]:
@@ -295,10 +319,61 @@ def runs(p: Parameters) -> dict[str, Run]:
     found: dict[str, Run] = {c: MotionRun(**recipe, **shape) for c, shape in LADDER.items()}
     snapshots = tuple(range(0, p.steps + 1, p.steps // 100))
     found["P3.10"] = MotionRun(**recipe, **SMALL_INPUT, snapshots=snapshots)
-    others = {"seeds": tuple(range(OTHER_SEEDS)), "target_scale": TARGET_SCALE}
-    for scale in OTHER_SCALES:
-        found[f"scale {scale}"] = MotionRun(input_scale=scale, **others)
+    others = {**recipe, "seeds": tuple(range(OTHER_SEEDS)), "target_scale": TARGET_SCALE}
+    for scale, name in SCALES.items():
+        if name not in LADDER:
+            found[name] = MotionRun(input_scale=scale, **others)
     own = {"input_dim": p.input_dim, "embed_dim": p.embed_dim, "projections": p.projections}
     own |= {"input_scale": p.input_scale, "target_scale": p.target_scale, "biases": p.biases}
     own |= {"heads": p.heads, "residual": p.residual, "layers": p.layers}
     return {**found, "exactness": ExactnessMap(), "own": MotionRun(**recipe, **own)}
+
+
+def lucky(nmse: Tensor) -> Tensor:
+    """The seeds that succeed, best first, or the best two if fewer do: errors (seed,) → indices."""
+    return nmse.argsort()[: max(2, int((nmse <= SUCCESS).sum()))]
+
+
+def coefficients(before: Tensor, gain: Tensor) -> str:
+    """One seed's coefficients (2,) of x0 and x1, before and after W_v = `gain`, beside the post's.
+
+    A Markdown table, as the two below.
+    """
+    wanted = -TARGET_SCALE, 2 * TARGET_SCALE
+    rows = {
+        "before $W_v$": before.tolist(),
+        "before $W_v$, the post": POST_BEFORE_VALUES,
+        f"times $W_v = {gain:.3f}$": (gain * before).tolist(),
+        "the target": wanted,
+    }
+    lines = ["| coefficients | $x_0$ | $x_1$ |", "|---|---|---|"]
+    return "\n".join(lines + [f"| {name} | {a:+.4f} | {b:+.4f} |" for name, (a, b) in rows.items()])
+
+
+def deviations(off: Tensor) -> str:
+    """The median deviation (5,) of each quantity from its prediction, as a Markdown table."""
+    from attention_in_motion.measures.motion_layer import QUANTITIES
+
+    lines = ["| quantity | median deviation |", "|---|---|"]
+    pairs = zip(QUANTITIES, off.tolist(), strict=True)
+    return "\n".join(lines + [f"| {name} | {value:.1%} |" for name, value in pairs])
+
+
+def predictions(best: Best) -> str:
+    """What the post's positions predict, beside what the post prints: a Markdown table."""
+    distance = POST_POSITIONS[1] - POST_POSITIONS[0]
+    rows = {
+        "α1, constant": (best.alpha[0], POST_ALPHA[0]),
+        "α1, on $x_0$": (best.alpha[1], POST_ALPHA[1]),
+        "α1, on $x_1$": (best.alpha[2], POST_ALPHA[2]),
+        "its R²": (best.r2, POST_R2),
+        "$W_q W_k$": (best.R / distance**2, None),
+        "$W_v$": (TARGET_SCALE * best.gain / INPUT_SCALE, None),
+        "loss": (5 * TARGET_SCALE**2 * best.nmse, None),
+    }
+    lines = ["| | predicted | the post |", "|---|---|---|"]
+    for name, (predicted, printed) in rows.items():
+        lines.append(
+            f"| {name} | {predicted:.3g} | {'–' if printed is None else f'{printed:.3f}'} |"
+        )
+    return "\n".join(lines)

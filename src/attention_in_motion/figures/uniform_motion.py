@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from attention_in_motion.figures.style import COLOURS, panels
+from attention_in_motion.figures.style import COLOURS, STYLE, panels
+from attention_in_motion.measures.motion_layer import QUANTITIES
+from attention_in_motion.training.exactness import CELLS
 
 
 def ladder(errors: dict[str, Tensor], threshold: float) -> Figure:
@@ -32,6 +35,7 @@ def plateau(
     figure, (left, right) = panels(2, width=4.6)
     left.plot(*loss, color=COLOURS["truth"], label="loss")
     left.set(yscale="log", xlabel="training step", ylabel="loss")
+    left.set_xlim(right=1.35 * float(steps[-1]))  # room for the legend
     twin = left.twinx()
     colours = ("model", "third", "linear", "rival", "second")
     for colour, (name, values) in zip(colours, weights.items(), strict=True):
@@ -64,22 +68,29 @@ def attention_plane(x0: Tensor, x1: Tensor, alpha: Tensor, true: Tensor, found: 
     return figure
 
 
-def one_number(epsilon: Tensor, found: dict[str, Tensor], curves: dict[str, tuple]) -> Figure:
-    """Each measured quantity of every seed against ε, on the curve predicted from ε alone."""
-    figure, axes = panels(len(found), width=3, height=2.8)
-    for ax, name in zip(axes, found, strict=True):
-        ax.plot(*curves[name], color=COLOURS["truth"], linewidth=1, label="predicted")
-        ax.plot(epsilon, found[name], ".", color=COLOURS["model"], markersize=4, label="trained")
-        ax.set(title=name, xlabel="ε = s / |p1 − p0|")
+def one_number(epsilon: Tensor, seen: Tensor, expected: Tensor) -> Figure:
+    """The five quantities (5, seed) of every seed against |ε|, on the curves that ε predicts."""
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(2, 3, figsize=(9, 5.4))
+    plt.close(figure)
+    axes, size = list(grid.flat), epsilon.abs()
+    order = size.argsort()
+    for ax, name, values, curve in zip(axes, QUANTITIES, seen, expected, strict=False):
+        ax.plot(size[order], curve[order], color=COLOURS["truth"], linewidth=1, label="predicted")
+        ax.plot(size, values, ".", color=COLOURS["model"], markersize=4, label="trained")
+        ax.set(title=name)
+        ax.set_xlabel("|ε| = s / |p1 − p0|")
     axes[0].set_yscale("log")
     axes[0].legend()
+    axes[-1].set_axis_off()
     return figure
 
 
-def exactness(rows: list[str], values: Tensor, exact: list[bool], threshold: float) -> Figure:
-    """The lowest normalised MSE found per architecture, coloured by what theory says of it."""
+def exactness(values: Tensor, exact: Tensor, threshold: float) -> Figure:
+    """The lowest normalised MSE found per cell of the map, coloured by what theory says of it."""
+    rows = [str(cell) for cell in CELLS]
     figure, (axes,) = panels(1, width=8, height=0.17 * len(rows) + 0.8)
-    for row, (value, possible) in enumerate(zip(values.flip(0), reversed(exact), strict=True)):
+    for row, (value, possible) in enumerate(zip(values.flip(0), exact.flip(0), strict=True)):
         colour = COLOURS["model" if possible else "rival"]
         axes.plot([value, 1], [row, row], color=colour, linewidth=0.8, alpha=0.5)
         axes.plot(value, row, "o" if possible else "s", color=colour, markersize=4)

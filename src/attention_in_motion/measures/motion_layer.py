@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,6 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from attention_in_motion.physics.uniform_motion import quadrature
-
-BEST_GAP = -0.905  # D of the least error as ε → 0, x0, x1 ~ N(0, 1): `best_layer` finds it
 
 
 class Layer(NamedTuple):
@@ -48,6 +47,11 @@ def layer_of(model: nn.Module, input_scale: float) -> Layer:
     return Layer(scale, p0, p1, w_q * w_k, w_q * w_k * p1 + b_q * w_k, w_v, b_v)
 
 
+def members(layer: Layer, seeds: Tensor) -> Layer:
+    """The layers of some seeds (an index), in float64."""
+    return Layer(*(number[seeds].double() for number in layer))
+
+
 def attention_to_last(layer: Layer, x0: Tensor, x1: Tensor) -> Tensor:
     """α1 = σ((Q + A s x1)(P + s (x1 − x0))), P = p1 − p0: the weight on the last token."""
     distance = layer.p1 - layer.p0 + layer.s * (x1 - x0)
@@ -73,15 +77,23 @@ def first_order(D: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
     return 1 - weight - slope * D, weight + slope * (R + D)
 
 
-def regress_attention(layer: Layer, nodes: int = 20) -> tuple[Tensor, Tensor]:
-    """Post 3's fit α1 ≈ k + k0 x0 + k1 x1 over N(0, 1) positions: (seed, 3), and R² (seed,)."""
+def fit_plane(alpha: Tensor, nodes: int = 20) -> tuple[Tensor, Tensor]:
+    """The fit α1 ≈ k + k0 x0 + k1 x1 over N(0, 1) positions: (seed, 3), and its R² (seed,).
+
+    `alpha` (n², seed) holds α1 at the Gauss nodes of `quadrature`, in whose weights 1, x0 and x1
+    are orthonormal: each coefficient is one inner product.
+    """
     x0, x1, weights = (torch.from_numpy(part) for part in quadrature(nodes))
-    alpha = torch.stack([attention_to_last(layer, *point) for point in zip(x0, x1, strict=True)])
-    alpha = alpha.double()  # (n, seed)
-    design = torch.stack([torch.ones_like(x0), x0, x1], dim=1)  # (n, 3), orthonormal in weights
+    design = torch.stack([torch.ones_like(x0), x0, x1], dim=1)  # (n², 3)
     coefficients = design.mT @ (weights[:, None] * alpha)  # (3, seed)
     left = weights @ (alpha - design @ coefficients) ** 2
     return coefficients.mT, 1 - left / (weights @ (alpha - coefficients[0]) ** 2)
+
+
+def regress_attention(layer: Layer, nodes: int = 20) -> tuple[Tensor, Tensor]:
+    """Post 3's fit of each layer's α1 by a plane: (seed, 3), and R² (seed,)."""
+    x0, x1, _ = (torch.from_numpy(part)[:, None] for part in quadrature(nodes))
+    return fit_plane(attention_to_last(layer, x0, x1).double(), nodes)
 
 
 class Best(NamedTuple):
@@ -95,39 +107,85 @@ class Best(NamedTuple):
     r2: float  # of that regression
 
 
+START = (-0.9, -9.25)  # (D, R) near the best first-order solution, `taylor.least_error_gap`
+
+
 def best_layer(epsilon: float, nodes: int = 20) -> Best:
     """Minimise E (y − 2x1 + x0)² over a, c, D and R at fixed ε = s / P; x0, x1 ~ N(0, 1).
 
-    a and c solve a linear least-squares problem at every (D, R), which leaves a search in a plane;
-    it starts from the first-order solution that is best as ε → 0.
+    a and c are a linear regression at every (D, R), which leaves a search in a plane; it starts
+    near the first-order solution that is best as ε → 0.
     """
     x0, x1, weights = quadrature(nodes)
-    roots = np.sqrt(weights)
-    target = 2 * x1 - x0
-
-    def regression(features: list[np.ndarray], values: np.ndarray) -> tuple[np.ndarray, float]:
-        design = np.stack([np.ones_like(x0), *features], axis=1)  # (n², 1 + features)
-        solution = np.linalg.lstsq(roots[:, None] * design, roots * values, rcond=None)[0]
-        return solution, weights @ (values - design @ solution) ** 2
+    target = 2 * x1 - x0  # its mean is zero
 
     def attention(D: float, R: float) -> np.ndarray:
-        gap = (D + R * epsilon * x1) * (1 + epsilon * (x1 - x0))
-        return 0.5 * (1 + np.tanh(gap / 2))
+        return 0.5 * (1 + np.tanh((D + R * epsilon * x1) * (1 + epsilon * (x1 - x0)) / 2))
 
-    def mixed(D: float, R: float) -> np.ndarray:  # (h0 + α1 (h1 − h0)) / s, up to a constant
-        return x0 + attention(D, R) * (1 / epsilon + x1 - x0)
+    def regression(plane: np.ndarray) -> tuple[float, float]:  # the gain, E (y − target)²
+        mixed = x0 + attention(*plane) * (1 / epsilon + x1 - x0)  # (h0 − p0 + α1 (h1 − h0)) / s
+        mixed -= weights @ mixed  # what the constant c takes away
+        gain = weights @ (mixed * target) / (weights @ mixed**2)
+        return gain, weights @ (gain * mixed - target) ** 2
 
-    found = minimize(
-        lambda plane: np.log(regression([mixed(*plane)], target)[1]),
-        x0=[-0.9, -9.25],
-        method="Nelder-Mead",
-        options={"xatol": 1e-7, "fatol": 1e-9},
-    )
-    (_, gain), error = regression([mixed(*found.x)], target)
-    alpha1 = attention(*found.x)
-    alpha, unexplained = regression([x0, x1], alpha1)
-    r2 = 1 - unexplained / (weights @ (alpha1 - weights @ alpha1) ** 2)
-    return Best(error / (weights @ target**2), *found.x, gain, alpha, r2)
+    def log_error(plane: np.ndarray) -> float:
+        return np.log(regression(plane)[1])
+
+    options = {"xatol": 1e-7, "fatol": 1e-9}
+    found = minimize(log_error, START, method="Nelder-Mead", options=options)
+    gain, error = regression(found.x)
+    alpha, r2 = fit_plane(torch.from_numpy(attention(*found.x))[:, None], nodes)
+    nmse = error / (weights @ target**2)
+    return Best(nmse, *found.x, gain, alpha[0].numpy(), r2.item())
+
+
+QUANTITIES = (
+    "normalised MSE",
+    "$W_q W_k P^2$",
+    "$W_v s$ / target scale",
+    "slope of α1 on x0 / ε",
+    "slope of α1 on x1 / ε",
+)
+
+
+def observed(layer: Layer, nmse: Tensor, target_scale: float) -> Tensor:
+    """What a trained layer is, without dimensions: (5, seed), in the order of QUANTITIES."""
+    epsilon, _, R = dimensionless(layer)
+    slopes = regress_attention(layer)[0][:, 1:] / epsilon[:, None]  # (seed, 2)
+    return torch.stack([nmse.to(R), R, layer.a * layer.s / target_scale, *slopes.mT])
+
+
+def predicted(epsilon: Tensor) -> Tensor:
+    """The same five numbers from ε alone, by `best_layer`: (seed,) → (5, seed)."""
+    columns = []
+    for value in epsilon.tolist():
+        best = best_layer(value)
+        columns.append([best.nmse, best.R, best.gain, *best.alpha[1:] / value])
+    return torch.tensor(columns, dtype=torch.float64).reshape(-1, len(QUANTITIES)).mT
+
+
+def weights_by_step(states: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The weights of one-dimensional layers as training goes: {name: (step, seed)}.
+
+    `states` are their state dicts, one a step; names as in the post: p0, p1, W_q, W_k, W_v.
+    """
+    states = list(states)
+    keys = {"W_q": "W_Q.W", "W_k": "W_K.W", "W_v": "W_V.W"}
+    p0, p1 = torch.stack([state["P"].flatten(1) for state in states]).unbind(-1)
+    found = {"p0": p0, "p1": p1}
+    for name, key in keys.items():
+        found[name] = torch.stack([state[key].flatten() for state in states])
+    return found
+
+
+def half_way(values: Tensor) -> Tensor:
+    """The first step at which values (step, seed) pass the middle of their two ends: (seed,)."""
+    return (values > (values[0] + values[-1]) / 2).int().argmax(dim=0)
+
+
+def last_above(values: Tensor, level: float) -> Tensor:
+    """The last step at which values (step, seed) lie above `level`, 0 if none does: (seed,)."""
+    return (values > level).cumsum(dim=0).argmax(dim=0)
 
 
 def hard_attention_nmse(gap: float, epsilon: float, nodes: int = 40) -> float:

@@ -21,19 +21,13 @@ from torch import Tensor, nn
 from attention_in_motion.models.activations import record
 from attention_in_motion.models.motion import MotionAttention
 from attention_in_motion.models.transformer import NLA
-from attention_in_motion.physics.uniform_motion import next_position, quadrature
+from attention_in_motion.physics.uniform_motion import next_position, normalised_mse, quadrature
 from attention_in_motion.training.descent import initialisers, one_thread
 from attention_in_motion.training.run import Run
 
 MIN_EPSILON = 1 / 3  # smallest input scale over distance of the positions
-
-
 MAX_GAP = 10.0  # largest logit gap at x = 0
-
-
 MAX_WEIGHT = 10.0  # without it, d ≥ 2 hides a large |P1 − P0| / |W_E| in the output's direction
-
-
 NODES = 12  # Gauss–Legendre nodes per axis
 
 
@@ -82,16 +76,17 @@ class Cell(NamedTuple):
 
 
 ONE_LAYER = [Cell(*c) for c in product((False, True), (1, 2, 4), (1, 2, 4), (False, True))]
-
-
 DEEPER = [  # positions only where there is no other way to tell the tokens apart
     Cell(residual, 1, 2, not residual, layers, d_mlp)
     for residual, layers, d_mlp in product((False, True), (1, 2, 3), (0, 8))
     if layers > 1 or d_mlp
 ]
-
-
 CELLS = ONE_LAYER + DEEPER
+
+
+def which(meets: Callable[[Cell], bool]) -> Tensor:
+    """The cells that meet a condition, as a mask over the map: (cell,) of booleans."""
+    return torch.tensor([bool(meets(cell)) for cell in CELLS])
 
 
 def grid() -> tuple[Tensor, Tensor]:
@@ -181,6 +176,17 @@ class Cells(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         return torch.stack([cell(tokens)[:, :, -1:] for cell in self.cells])
 
+    def best(self, cell: Cell) -> nn.Module:
+        """A copy of the best seed of one cell, as an ensemble of one, without gradients.
+
+        Raises ValueError for a cell that is not on the map.
+        """
+        if cell not in CELLS:
+            raise ValueError(f"cell = {cell}: is not on the map")
+        number = CELLS.index(cell)
+        seed = int(self.objectives[number]().argmin())
+        return member(cell, self.cells[number], seed).requires_grad_(False)
+
     def refine_best(self, iterations: int) -> None:
         """L-BFGS on the best seed of every cell."""
         for cell, ensemble, objective in zip(CELLS, self.cells, self.objectives, strict=True):
@@ -215,6 +221,13 @@ class ExactnessMap(Run):
     def loss(self, model: Cells, batch: Tensor) -> Tensor:
         """Normalised MSE plus squared excesses over the bounds: (cell × seed,)."""
         return torch.cat([objective() for objective in model.objectives])
+
+    @torch.no_grad()
+    def normalised_mse(self, model: Cells, rng: torch.Generator) -> Tensor:
+        """Mean squared error over that of predicting zero, on 1000 fresh points: (cell, seed)."""
+        drawn = self.draw(rng, 1)[0]  # (1, 1000, 3, 1)
+        outputs = model(drawn[:, :, :2].expand(len(self.seeds), -1, -1, -1))[:, :, :, 0]
+        return torch.stack([normalised_mse(y, drawn[:, :, 2]) for y in outputs])
 
     def refine(self, model: Cells) -> None:
         """The second stage of training, after the gradient descent on all seeds."""

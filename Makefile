@@ -3,17 +3,19 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/ready
+WORKERS ?= 2
 
 book: $(READY)
 	python -m attention_in_motion check-builder
 	jupyter-book build book -n -W --keep-going
 	@echo "Open $(CURDIR)/_build/html/index.html"
 
+test: export OMP_NUM_THREADS := 1
 test: $(READY)
 	python -m attention_in_motion check-builder
 	ruff check . && ruff format --check .
-	pytest
-	pytest --nbval --nbval-current-env --nbval-cell-timeout=1200 -p no:warnings book
+	pytest -n $(WORKERS) --dist loadfile
+	pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-kernel-startup-timeout=3600 -p no:warnings book
 
 test-official: .venv-official/ready
 	.venv-official/bin/python -m pytest -m official tests/official

@@ -14,8 +14,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from attention_in_motion.experiments import LADDER, MotionRun
-from attention_in_motion.training import fit
+from attention_in_motion.chapters.uniform_motion import LADDER
+from attention_in_motion.training.descent import fit
+from attention_in_motion.training.motion import MotionRun
 
 STEPS = 200
 REPEATS = 3

@@ -71,7 +71,13 @@ def test_a_claim_carries_everything_its_reader_needs():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(7.02e-6, "7.0 × 10⁻⁶"), (0.0, "0"), (0.8641, "0.864"), (63.05, "63.1"), (2.5e12, "2.5 × 10¹²")],
+    [
+        (7.02e-6, "7.0 × 10⁻⁶"),
+        (0.0, "0"),
+        (0.8641, "0.864"),
+        (63.054, "63.1"),
+        (2.5e12, "2.5 × 10¹²"),
+    ],
 )
 def test_numbers_are_shown_as_in_print(value, text):
     assert claims.shown(value) == text

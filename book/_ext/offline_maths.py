@@ -1,10 +1,18 @@
 """Maths that needs no network: copy MathJax from its pip package into the built book."""
 
 import shutil
-import sysconfig
+from importlib.metadata import files
 from pathlib import Path
 
 BUNDLE = "tex-svg-full.js"  # one file, no fonts beside it, no lazy loading
+
+
+def bundle() -> Path:
+    """Where pip has put MathJax. Raises FileNotFoundError in one line if it has not."""
+    for file in files("sphinx-mathjax-offline") or ():
+        if file.name == BUNDLE:
+            return Path(file.locate())
+    raise FileNotFoundError(f"{BUNDLE}: not in the installed sphinx-mathjax-offline; reinstall it")
 
 
 def set_path(app, config) -> None:
@@ -13,10 +21,9 @@ def set_path(app, config) -> None:
 
 def copy_bundle(app, exception) -> None:
     if exception is None and app.builder.format == "html":
-        package = Path(sysconfig.get_path("purelib")) / "sphinx-mathjax-offline"
         target = Path(app.outdir) / "mathjax"
         target.mkdir(exist_ok=True)
-        shutil.copyfile(package / "static" / "mathjax" / BUNDLE, target / BUNDLE)
+        shutil.copyfile(bundle(), target / BUNDLE)
 
 
 def setup(app) -> dict:

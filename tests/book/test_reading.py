@@ -98,7 +98,11 @@ OTHER = Reading("one", {"gamma": 0.3}, ONE.claims)
     [
         ([ONE, TWO], [ONE], []),  # one page against the whole book
         ([ONE], [ONE, TWO], []),
-        ([ONE, TWO, Reading("three", {}, {})], [ONE, TWO], ["three: missing from the new readings"]),
+        (
+            [ONE, TWO, Reading("three", {}, {})],
+            [ONE, TWO],
+            ["three: missing from the new readings"],
+        ),
         ([ONE], [OTHER], ["one: parameters differ: gamma 0.1 → 0.3"]),
         ([ONE], [Reading("one", {"gamma": 0.1}, {})], ["one: P1: missing from the new reading"]),
         ([Reading("one", {"gamma": 0.1}, {})], [ONE], ["one: P1: not in the old reading"]),
@@ -111,7 +115,10 @@ def test_pages_are_compared_page_by_page(old, new, lines):
 def test_two_runs_of_one_page_can_be_told_apart():
     with pytest.raises(ValueError, match=r"one: read twice, gamma 0\.1 → 0\.3"):
         reading.compare([ONE, OTHER], [ONE])
-    assert reading.table([ONE, OTHER], {"one": {"gamma": 0.1}})[::2] == ["one", "one (gamma 0.1 → 0.3)"]
+    assert reading.table([ONE, OTHER], {"one": {"gamma": 0.1}})[::2] == [
+        "one",
+        "one (gamma 0.1 → 0.3)",
+    ]
 
 
 def test_readings_without_a_page_in_common_are_refused():

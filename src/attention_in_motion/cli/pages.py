@@ -32,9 +32,7 @@ def outputs(notebooks: tuple[Path, ...]) -> None:
     from attention_in_motion.paths import BOOK
 
     tables.write()
-    for path in [path.resolve() for path in notebooks] or pages.pages():
-        click.echo(path.relative_to(BOOK))
-        pages.write_outputs(path)
+    pages.write_outputs(*(notebooks or pages.pages()))
     picture = pages.figure("01_fixed_omega", "fig-rollouts")
     (BOOK / "images" / "rollouts.png").write_bytes(picture)  # the README's figure
 

@@ -1,10 +1,10 @@
 """The saliency map against planted Jacobians and finite differences."""
 
 import torch
-from attention_in_motion.saliency import off_diagonal_share, saliency
 
-from attention_in_motion.models import NLA
-from attention_in_motion.training import initialisers
+from attention_in_motion.measures.saliency import off_diagonal_share, saliency
+from attention_in_motion.models.transformer import NLA
+from attention_in_motion.training.descent import initialisers
 
 
 def window(seeds=2, time=5):

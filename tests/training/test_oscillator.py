@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from attention_in_motion import experiments as runs
-from attention_in_motion import oscillator
-from attention_in_motion.models import in_context_least_squares
+from attention_in_motion.models.linear import in_context_least_squares
+from attention_in_motion.physics import oscillator
+from attention_in_motion.training.oscillator import OscillatorRun, between, log_uniform_steps
 
 
 def test_steps_are_log_uniform_up_to_a_whole_period():
     omega0 = 1 + 3 * torch.rand(20_000, generator=torch.Generator().manual_seed(0))
-    dt = runs.log_uniform_steps(omega0, 0.02, torch.Generator().manual_seed(1))
+    dt = log_uniform_steps(omega0, 0.02, torch.Generator().manual_seed(1))
     share = (dt / 0.02).log() / (2 * math.pi / omega0 / 0.02).log()
     assert share.min() >= 0 and share.max() <= 1
     deciles = share.quantile(torch.linspace(0.1, 0.9, 9))
@@ -20,34 +20,24 @@ def test_steps_are_log_uniform_up_to_a_whole_period():
 
 
 def test_a_run_with_variable_steps_draws_trajectories_of_one_step_each():
-    run = runs.OscillatorRun(**{**runs.VARIABLE_OMEGA, **runs.VARIABLE_STEP, "context": 9})
+    run = OscillatorRun(omega0_min=1.0, omega0_max=4.0, dt_min=0.02, context=9, batch=64)
     states = run.draw(torch.Generator().manual_seed(0), 2)[0].double()
     assert states.shape == (2, 64, 10, 2)
     predicted = in_context_least_squares(states[..., :-1, :])
     assert torch.allclose(predicted, states[..., -1, :], atol=1e-3)
-    moved = (states[..., 1, :] - states[..., 0, :]).norm(dim=-1)
-    assert moved.std() > 0.3  # steps of very different lengths
+    change = (states[..., 1, :] - states[..., 0, :]).norm(dim=-1)
+    assert change.std() > 0.3  # steps of very different lengths
 
 
 def test_other_runs_draw_what_they_drew_before():
-    run = runs.OscillatorRun(omega0_min=1.0, omega0_max=4.0, context=5, start="box", batch=7)
+    run = OscillatorRun(omega0_min=1.0, omega0_max=4.0, context=5, start="box", batch=7)
     rng = torch.Generator().manual_seed(3)
     states = run.draw(rng, 2)[0]
     rng = torch.Generator().manual_seed(3)
     state0 = oscillator.sample_box((2, 7), 0.0, 1.0, rng)
-    omega0 = runs.between(1.0, 4.0, (2, 7), rng)
+    omega0 = between(1.0, 4.0, (2, 7), rng)
     times = oscillator.uniform_times(6, 0.1)
     assert torch.equal(states, oscillator.trajectory(state0, omega0, 0.1, times))
-
-
-def test_the_factorial_has_eight_cells_and_two_are_rungs():
-    assert len(runs.FACTORIAL) == 8
-    for name in ("4LA 32/16", "4LA 32/16 open"):
-        pair = (
-            runs.OscillatorRun(**{**runs.VARIABLE_OMEGA, **options[name]})
-            for options in (runs.FACTORIAL, runs.OMEGA_LADDER)
-        )
-        assert len(set(pair)) == 1
 
 
 @pytest.mark.parametrize(
@@ -59,4 +49,4 @@ def test_the_factorial_has_eight_cells_and_two_are_rungs():
 )
 def test_impossible_steps_are_refused(options, line):
     with pytest.raises(ValueError, match=f"^{line}$"):
-        runs.OscillatorRun(**options)
+        OscillatorRun(**options)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from attention_in_motion.models import NLA
-from attention_in_motion.training import (
+from attention_in_motion.models.transformer import NLA
+from attention_in_motion.training.descent import (
     Batches,
     clip_per_seed,
     fit,
@@ -107,12 +107,12 @@ def test_schedules_start_peak_and_end_where_they_should():
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "kept"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
 
     def fails(partial):
-        partial.write_text("half")
+        partial.write_text("half", encoding="utf-8")
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
         save_atomically(fails, path)
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [path]

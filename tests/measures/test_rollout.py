@@ -1,11 +1,11 @@
 """Rollouts against matrix powers, and the sliding window."""
 
 import torch
-from attention_in_motion.rollout import last_position, rollout
 
-from attention_in_motion import oscillator
-from attention_in_motion.models import NLA
-from attention_in_motion.training import initialisers
+from attention_in_motion.measures.trajectories import last_position, rollout
+from attention_in_motion.models.transformer import NLA
+from attention_in_motion.physics import oscillator
+from attention_in_motion.training.descent import initialisers
 
 double = torch.float64
 

@@ -1,13 +1,13 @@
 """Second-order steps against exact answers."""
 
 import torch
-from attention_in_motion.artifacts import train
-from attention_in_motion.experiments import SolverRun
-from attention_in_motion.solver import LevenbergMarquardt
 from torch import nn
 
-from attention_in_motion.models import LinearPredictor
-from attention_in_motion.training import initialisers
+from attention_in_motion.models.linear import LinearPredictor
+from attention_in_motion.training.descent import initialisers
+from attention_in_motion.training.oscillator import SolverRun
+from attention_in_motion.training.second_order import LevenbergMarquardt
+from attention_in_motion.training.store import train
 
 
 def problem(n=60):

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from attention_in_motion.attention import Attention, Linear, attention_weights
-from attention_in_motion.record import record
 from torch.nn.functional import scaled_dot_product_attention
 
-from attention_in_motion.training import initialisers
+from attention_in_motion.models.activations import record
+from attention_in_motion.models.attention import Attention, Linear, attention_weights
+from attention_in_motion.training.descent import initialisers
 
 
 def inputs(*shape):

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from attention_in_motion import artifacts
-from attention_in_motion.training import fit
+from attention_in_motion.paths import DATA
+from attention_in_motion.training import shipping, store
+from attention_in_motion.training.descent import fit
 
-ROWS = artifacts.manifest()
+ROWS = store.manifest()
 
 
 def named(rows):
@@ -15,7 +16,7 @@ def named(rows):
 
 @named(ROWS)
 def test_stored_inputs_give_stored_outputs(row):
-    trained = artifacts.load_or_train(artifacts.run_of(row), row["name"])
+    trained = store.load_or_train(shipping.run_of(row), row["name"])
     stored = trained.part("sample.")
     output = trained.model(stored["input"])
     torch.testing.assert_close(output, stored["output"], rtol=1e-4, atol=1e-6)
@@ -27,8 +28,8 @@ class Enough(Exception):
 
 @named(ROWS)
 def test_the_first_steps_are_reproduced(row):
-    run, seen = artifacts.run_of(row), []
-    steps, losses = artifacts.load_or_train(run, row["name"]).losses
+    run, seen = shipping.run_of(row), []
+    steps, losses = store.load_or_train(run, row["name"]).losses
     source = run.batches()
 
     def twenty(step):
@@ -49,9 +50,9 @@ def test_the_first_steps_are_reproduced(row):
 
 def test_the_manifest_and_the_folder_name_the_same_files():
     listed = {row["file"] for row in ROWS}
-    assert listed == {path.name for path in artifacts.DATA.glob("*.safetensors")}
+    assert listed == {path.name for path in DATA.glob("*.safetensors")}
 
 
 def test_data_stays_small():
-    total = sum(p.stat().st_size for p in artifacts.DATA.rglob("*") if p.is_file())
+    total = sum(p.stat().st_size for p in DATA.rglob("*") if p.is_file())
     assert total <= 120e6

@@ -1,0 +1,1 @@
+"""Reading and executing the book's pages."""

@@ -81,7 +81,6 @@ class OverFrequencies(Parameters):
         own = {"steps": self.steps, "batch": self.batch, "lr": self.lr, "seeds": seeds}
         return {**self.physics, **own}
 
-
     @property
     def motion(self) -> dict[str, Any]:
         """What test sets of one damping share, as arguments of `trajectories.held_out`."""

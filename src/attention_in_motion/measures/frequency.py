@@ -97,9 +97,7 @@ def held_out_residue(design: Tensor, outcome: Tensor) -> Tensor:
     return (design[1::2] @ weights - outcome[1::2, None]).square().sum()
 
 
-def explained_by(
-    off: Tensor, miss: Tensor, omega0: Tensor, weight: Tensor, rows: Tensor
-) -> Tensor:
+def explained_by(off: Tensor, miss: Tensor, omega0: Tensor, weight: Tensor, rows: Tensor) -> Tensor:
     """`partial_r2` of each seed's error on an estimator's, given ω0, on some rows: (seed,).
 
     off (seed, n); miss, ω0, weight (n,); rows: a mask over (n,).

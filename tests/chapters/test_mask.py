@@ -35,8 +35,7 @@ def test_without_training_the_page_measures_its_initial_networks_on_the_moved_ph
     assert claims["P2.19"]["value"] < 1e-12
 
 
-def test_bad_parameters_are_refused_in_one_line(refusal):
-    assert refusal(PAGE, "-p", "n_seeds", "1") == "ValueError: n_seeds = 1: must be >= 2"
+def test_a_parameter_of_another_page_ends_this_one_with_one_line(refusal):
     line = refusal(PAGE, "-p", "rollout_steps", "50")
     assert line.startswith("ValueError: rollout_steps: unknown parameter; known are omega0_min, ")
 
@@ -82,6 +81,8 @@ def test_effects_are_named_main_effects_first():
         "second": [5.0] * 3,
         "first × second": [2.0] * 3,
     }
+    three = mask.effects(torch.zeros(2, 2, 2, 1), ["a", "b", "c"])
+    assert list(three) == ["a", "b", "c", "a × b", "a × c", "b × c", "all of them"]
 
 
 def test_order_matters_to_a_model_with_positions_and_to_no_set():

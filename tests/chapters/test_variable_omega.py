@@ -47,7 +47,7 @@ def test_moved_physics_moves_the_linear_question_to_where_least_squares_puts_it(
     assert found.claims["P2.21"]["value"] < 1e-8  # in context no frequency is too high
     assert found.claims["P2.12c"]["n_seeds"] == 2 and found.claims["P2.12b"]["n_seeds"] == 3
     text = printed(tmp_path / "out.ipynb")
-    assert re.findall(r"T = +(\d+)", text) == ["1", "2", "3", "5", "10"]  # none beyond 12
+    assert re.findall(r"T = +(\d+): MSE", text) == ["1", "2", "3", "5", "10"]  # none beyond 12
     assert "MSE of 8LA 32/16 open, 12 steps" in text
 
 
@@ -57,16 +57,9 @@ def printed(path):
     return "\n".join(out.get("text", "") for out in outputs)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "line"),
-    [
-        ("longer_seeds", "7", "ValueError: longer_seeds = 7: must be <= n_seeds = 6"),
-        ("gamma_max", "1.0", "ValueError: gamma_max = 1.0: must be < omega0_min = 1"),
-        ("omega0_max", "40.0", "ValueError: dt = 0.1: must be < 3.14 / omega0_max = 0.0785"),
-    ],
-)
-def test_bad_parameters_are_refused_in_one_line(refusal, name, value, line):
-    assert refusal(PAGE, "-p", name, value) == line
+def test_a_bad_parameter_ends_the_page_with_one_line(refusal):
+    line = "ValueError: longer_seeds = 7: must be <= n_seeds = 6"
+    assert refusal(PAGE, "-p", "longer_seeds", "7") == line
 
 
 @pytest.mark.parametrize(
@@ -74,6 +67,8 @@ def test_bad_parameters_are_refused_in_one_line(refusal, name, value, line):
     [
         ({"omega0_min": 4.0}, "omega0_max = 4.0: must be > omega0_min = 4"),
         ({"gamma": 1.5}, "gamma = 1.5: must be < omega0_min = 1"),
+        ({"gamma_max": 1.0}, "gamma_max = 1.0: must be < omega0_min = 1"),
+        ({"omega0_max": 40.0}, "dt = 0.1: must be < 3.14 / omega0_max = 0.0785"),
         ({"context": 4}, "context = 4: must be >= 5"),
         ({"rollout_steps": 9}, "rollout_steps = 9: must be >= 10"),
         ({"n_test": 8}, "n_test = 8: must be >= 16"),

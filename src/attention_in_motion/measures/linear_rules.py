@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attention_in_motion.measures.trajectories import Predictor, TestSet, one_step_mse
+from attention_in_motion.measures.trajectories import (
+    Predictor,
+    TestSet,
+    in_parts,
+    one_step_mse,
+)
 from attention_in_motion.models.linear import (
     apply_linear_predictor,
     solve_linear_predictor,
@@ -78,12 +83,11 @@ def unexplained_step(rule: Predictor, answers: Tensor, windows: Tensor) -> Tenso
     return missed / (step - step.mean(1, keepdim=True)).square().sum(dim=(1, 2))
 
 
-@torch.no_grad()
 def superposition_defect(predict: Predictor, x: Tensor, y: Tensor) -> Tensor:
     """|f((X + Y)/2) − (f(X) + f(Y))/2|, root mean square over windows (n, T, 2): (seed,).
 
     Zero for every affine map. For windows of one ω0 it is zero for the true map too, so it measures
     an error; for windows of two it tells a linear rule from one that finds ω0.
     """
-    middle = (predict(x[None]) + predict(y[None])) / 2
-    return (predict((x + y)[None] / 2) - middle).square().sum(-1).mean(-1).sqrt()
+    middle = (in_parts(predict, x[None]) + in_parts(predict, y[None])) / 2
+    return (in_parts(predict, (x + y)[None] / 2) - middle).square().sum(-1).mean(-1).sqrt()

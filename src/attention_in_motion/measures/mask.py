@@ -7,7 +7,12 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from attention_in_motion.measures.trajectories import Predictor, TestSet, for_every_seed
+from attention_in_motion.measures.trajectories import (
+    Predictor,
+    TestSet,
+    for_every_seed,
+    in_parts,
+)
 from attention_in_motion.models.activations import record
 
 
@@ -37,7 +42,6 @@ def mass_on_next(model: nn.Module, test: TestSet) -> Tensor:
     return torch.stack(means).amax(dim=0)
 
 
-@torch.no_grad()
 def change_by_order(predict: Predictor, windows: Tensor, rng: torch.Generator) -> Tensor:
     """Relative change of the prediction when all states but the last are shuffled: (seed,).
 
@@ -45,7 +49,7 @@ def change_by_order(predict: Predictor, windows: Tensor, rng: torch.Generator) -
     """
     order = torch.randperm(windows.shape[1] - 1, generator=rng)
     shuffled = torch.cat([windows[:, order], windows[:, -1:]], dim=1)
-    answer, other = predict(windows[None]), predict(shuffled[None])  # (seed, n, 2)
+    answer, other = in_parts(predict, windows[None]), in_parts(predict, shuffled[None])
     return (other - answer).norm(dim=(1, 2)) / answer.norm(dim=(1, 2))
 
 
@@ -65,11 +69,13 @@ def effect(outcome: Tensor, factors: tuple[int, ...]) -> Tensor:
 def effects(outcome: Tensor, factors: list[str]) -> dict[str, Tensor]:
     """Every main effect and interaction by name, main effects first: {name: (seed,)}.
 
-    outcome (2, …, 2, seed), one axis per factor. An interaction is named 'a × b'.
+    outcome (2, …, 2, seed), one axis per factor. An interaction is named 'a × b', that of all
+    factors, if more than two, 'all of them'.
     """
     found = {}
     for size in range(1, len(factors) + 1):
         for axes in itertools.combinations(range(len(factors)), size):
             name = " × ".join(factors[axis] for axis in axes)
-            found[name] = effect(outcome, axes)
+            whole = 2 < size == len(factors)
+            found["all of them" if whole else name] = effect(outcome, axes)
     return found

@@ -5,13 +5,26 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from attention_in_motion.chapters.oscillators import WIDE, OverFrequencies, ladder
+from attention_in_motion.chapters.oscillators import (
+    WIDE,
+    OverFrequencies,
+    ladder,
+    shown_over_seeds,
+)
 from attention_in_motion.chapters.page import claim, rules
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attention_in_motion.measures.trajectories import TestSet
     from attention_in_motion.training.oscillator import OscillatorRun
+    from attention_in_motion.training.store import Trained
 
 PAGE = "03_variable_omega/mask"
+MASKED, OPEN = "4LA 32/16", "4LA 32/16 open"  # the rungs that differ in the mask alone
+DEEPEST = "8LA 32/16 open"
+N_LEAK = 128  # held-out trajectories on which copying is measured
+N_PLACES = 13  # at about so many positions
 
 
 class Parameters(OverFrequencies):
@@ -72,6 +85,7 @@ RULES = rules(
 # Mask × loss × positions on 4LA 32/16; two of the eight cells are rungs of the ladder.
 FACTORS = {"causal": (True, False), "loss_on": ("all", "last"), "positions": (False, True)}
 NAMES = {"causal": "open", "loss_on": "last loss", "positions": "positions"}
+CHANGES = ["mask removed", "loss on the last position", "positions"]  # the second levels
 
 
 def factorial() -> dict[str, dict[str, Any]]:
@@ -80,7 +94,7 @@ def factorial() -> dict[str, dict[str, Any]]:
     for levels in itertools.product(*FACTORS.values()):
         chosen = dict(zip(FACTORS, levels, strict=True))
         words = [NAMES[f] for f, level in chosen.items() if level == FACTORS[f][1]]
-        cells[" ".join(["4LA 32/16", *words])] = {"n_layers": 4, **WIDE, **chosen}
+        cells[" ".join([MASKED, *words])] = {"n_layers": 4, **WIDE, **chosen}
     return cells
 
 
@@ -89,4 +103,21 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     from attention_in_motion.training.oscillator import OscillatorRun
 
     cells = {name: OscillatorRun(**p.recipe, **cell) for name, cell in factorial().items()}
-    return {**cells, "8LA 32/16 open": ladder(p)["8LA 32/16 open"]}
+    return {**cells, DEEPEST: ladder(p)[DEEPEST]}
+
+
+def places(context: int) -> list[int]:
+    """Positions, from the first on, at which copying is measured."""
+    return list(range(0, context, max(1, context // N_PLACES)))
+
+
+def cells_table(trained: dict[str, Trained], mse: dict[str, Tensor], few: TestSet) -> str:
+    """The cells in numbers, as Markdown: MSE (seed,), and how much an open one attends to t + 1."""
+    from attention_in_motion.measures.mask import mass_on_next
+
+    lines = ["| cell | MSE | attention to t + 1, strongest layer |", "|---|---|---|"]
+    for name, values in mse.items():
+        cell = trained[name]
+        mass = "masked" if cell.run.causal else shown_over_seeds(mass_on_next(cell.model, few))
+        lines.append(f"| {name} | {shown_over_seeds(values)} | {mass} |")
+    return "\n".join(lines)

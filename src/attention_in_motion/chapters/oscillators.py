@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -16,6 +18,8 @@ from attention_in_motion.chapters.page import (
     Seeds,
     require,
 )
+from attention_in_motion.claims import shown
+from attention_in_motion.statistics import over_seeds
 
 if TYPE_CHECKING:
     from attention_in_motion.training.oscillator import OscillatorRun
@@ -50,7 +54,6 @@ class OverFrequencies(Parameters):
     batch: Count
     lr: LearningRate
     n_seeds: Seeds
-    rollout_steps: AtLeastTen
     n_test: Annotated[int, Field(ge=16)]
     retrain: bool
     device: Literal["cpu", "cuda"]
@@ -78,10 +81,30 @@ class OverFrequencies(Parameters):
         own = {"steps": self.steps, "batch": self.batch, "lr": self.lr, "seeds": seeds}
         return {**self.physics, **own}
 
+    @property
+    def motion(self) -> dict[str, Any]:
+        """What test sets of one damping share, as arguments of `trajectories.held_out`."""
+        return {"gamma": (self.gamma, self.gamma), "dt": self.dt}
+
+    @property
+    def middle(self) -> float:
+        """√(ω0_min ω0_max) [1/time], inside the trained range: 2 for the post's [1, 4]."""
+        return math.sqrt(self.omega0_min * self.omega0_max)
+
+    @property
+    def search(self) -> tuple[float, float]:
+        """The frequencies [1/time] among which an answer's is sought, [0.05, 8] for [1, 4].
+
+        From far below the trained range to twice its upper end, or to π/Δt, from where on a
+        frequency looks like a lower one.
+        """
+        return 0.05 * self.omega0_min, min(2 * self.omega0_max, math.pi / self.dt)
+
 
 class VariableDamping(OverFrequencies):
-    """Also a range of dampings, [0, gamma_max]."""
+    """Also rollouts, and a range of dampings, [0, gamma_max]."""
 
+    rollout_steps: AtLeastTen
     gamma_max: Positive
 
     @model_validator(mode="after")
@@ -110,3 +133,9 @@ def ladder(p: OverFrequencies) -> dict[str, OscillatorRun]:
     from attention_in_motion.training.oscillator import OscillatorRun
 
     return {name: OscillatorRun(**p.recipe, **shape) for name, shape in LADDER.items()}
+
+
+def shown_over_seeds(values: Sequence[float]) -> str:
+    """Geometric mean of one positive number per seed, with its 95% interval, as text."""
+    mean, (low, high) = over_seeds(values)
+    return f"{shown(mean)} [{shown(low)}, {shown(high)}]"

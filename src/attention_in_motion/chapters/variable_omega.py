@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from attention_in_motion.chapters.oscillators import LADDER, VariableDamping, ladder
-from attention_in_motion.chapters.page import Seeds, claim, rules
+from attention_in_motion.chapters.oscillators import (
+    LADDER,
+    VariableDamping,
+    ladder,
+    shown_over_seeds,
+)
+from attention_in_motion.chapters.page import Seeds, claim, require, rules
+from attention_in_motion.claims import shown
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from attention_in_motion.training.oscillator import OscillatorRun
+    from attention_in_motion.training.store import Trained
 
 PAGE = "03_variable_omega"
 LAST_RUNG = "8LA 32/16 open"
-CONTEXTS = (1, 2, 3, 5, 10, 20, 40)  # of the linear models
+N_MIDDLE = 256  # held-out trajectories at one frequency, in the middle of the range
+
+# The linear question: Eq. 2 over several contexts, solved on trajectories spread over ω0.
+CONTEXTS = (1, 2, 3, 5, 10, 20, 40)
+ENOUGH = 5  # tokens
+N_FITTED = 4096  # trajectories that the rule is solved on
+RCOND = 1e-14  # singular values below this part of the largest are dropped
+N_DISCRETE = 120  # at least so many trajectories, where ω0 has a few values
 
 
 class Parameters(VariableDamping):
@@ -23,6 +39,12 @@ class Parameters(VariableDamping):
     page = PAGE
     longer: Annotated[int, Field(ge=2)]
     longer_seeds: Seeds
+
+    @model_validator(mode="after")
+    def compared_seed_by_seed(self) -> Parameters:
+        fewer = self.longer_seeds <= self.n_seeds
+        require(fewer, "longer_seeds", self.longer_seeds, f"<= n_seeds = {self.n_seeds}")
+        return self
 
 
 # e_50 is the phase-space error after 50 rollout steps, MSE the squared error of the next state
@@ -161,3 +183,47 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     for t in contexts(p):
         found[f"linear {t}"] = LinearRun(**{**p.recipe, "context": t, "loss_on": "last"})
     return found
+
+
+def ladder_table(
+    trained: dict[str, Trained], mse: dict[str, Tensor], errors: dict[str, Tensor]
+) -> str:
+    """The ladder in numbers, as Markdown: MSE (seed,) and e_n (seed, n, steps) of every rung.
+
+    The errors of rollouts that diverged are cut at 10⁶, so that one seed does not make the mean
+    infinite.
+    """
+    from attention_in_motion.measures.trajectories import horizon, median_error
+
+    columns = "one-step MSE | $e_{50}$ | $e_{50}$, 90% | steps to 0.1 | training minutes"
+    lines = [f"| model | parameters | {columns} |", "|---" * 7 + "|"]
+    for name, error in errors.items():
+        size = sum(weights[0].numel() for weights in trained[name].model.parameters())
+        tail = error[..., -1].quantile(0.9, dim=1).clamp(max=1e6)
+        reach = horizon(error).double().mean(dim=1)
+        numbers = [mse[name], median_error(error)[:, -1], tail, reach]
+        minutes = f"{trained[name].provenance['seconds'] / 60:.0f}"
+        cells = [name, str(size), *map(shown_over_seeds, numbers), minutes]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def discrete_table(p: Parameters, most: int = 5) -> str:
+    """Held-out one-step MSE of Eq. 2 solved for 1 to `most` frequencies and T below that."""
+    import torch
+
+    from attention_in_motion.measures.linear_rules import solved_mse
+    from attention_in_motion.measures.trajectories import held_out
+
+    contexts = range(1, most)
+    heads = [f"T = {t}" for t in contexts]
+    lines = [f"| frequencies | {' | '.join(heads)} |", "|---" * most + "|"]
+    for n in range(1, most + 1):
+        few = torch.linspace(p.omega0_min, p.omega0_max, n, dtype=torch.float64)
+        omega0, cells = few.repeat(-(-N_DISCRETE // n)), []
+        for t in contexts:
+            options = {**p.motion, "context": t, "dtype": torch.float64}
+            fitted, unseen = (held_out(omega0, **options, seed=seed) for seed in (1, 2))
+            cells.append(shown(solved_mse(fitted, unseen, RCOND)))
+        lines.append(f"| {n} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -97,7 +97,9 @@ def probe_maps(maps: dict[str, dict[str, Tensor]], every: int = 1) -> Figure:
         for row, values in enumerate(rows.values()):
             image[row, context - len(values) :] = values
         extent = (0.5, every * context + 0.5, len(rows) - 0.5, -0.5)
-        shown = ax.imshow(image, vmin=0, vmax=1, aspect="auto", extent=extent, cmap="viridis")
+        shown = ax.imshow(
+            image.numpy(), vmin=0, vmax=1, aspect="auto", extent=extent, cmap="viridis"
+        )
         ax.set(title=title, xlabel="position t", yticks=range(len(rows)), yticklabels=list(rows))
         ax.grid(False)
     figure.colorbar(shown, ax=axes, label="held-out R²", shrink=0.85)

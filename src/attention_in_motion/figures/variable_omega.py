@@ -1,4 +1,4 @@
-"""Figures of chapter 3's first page."""
+"""Figures of chapter 3's head page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ def rungs(times: Tensor, true: Tensor, predicted: dict[str, Tensor], columns: in
         size = {"figsize": (2.9 * columns, 2.1 * rows)}
         figure, grid = plt.subplots(rows, columns, sharex=True, sharey=True, **size)
     plt.close(figure)
+    reach = 1.6 * true.abs().max().item()
     for ax in grid.flat[len(predicted) :]:
         ax.set_axis_off()
     for ax, (name, runs) in zip(grid.flat, predicted.items(), strict=False):
         ax.plot(times, true, color=COLOURS["truth"], linewidth=2)
         ax.plot(times, runs.T, color=COLOURS["model"], linewidth=0.8, alpha=0.8)
-        ax.set(title=name, ylim=(-1.6, 1.6), xlabel="t")
+        ax.set(title=name, ylim=(-reach, reach), xlabel="t")
     return figure
 
 

@@ -31,6 +31,14 @@ def believed_omega0(
     return best
 
 
+def at_an_end(found: Tensor, limits: tuple[float, float]) -> float:
+    """Share of answers of a search over `limits` that lie at one of its ends, or zoomed past it.
+
+    Those are no answers: the best frequency may lie outside.
+    """
+    return ((found <= limits[0]) | (found >= limits[1])).double().mean().item()
+
+
 def moment_ratio(windows: Tensor) -> Tensor:
     """√(⟨p²⟩ / ⟨x²⟩): needs no order, exact only over whole periods without damping."""
     x2, p2 = windows.square().mean(dim=-2).unbind(-1)
@@ -88,6 +96,33 @@ def held_out_residue(design: Tensor, outcome: Tensor) -> Tensor:
     """Squared error on odd rows of the least squares fitted on even rows."""
     weights = torch.linalg.lstsq(design[::2], outcome[::2, None]).solution
     return (design[1::2] @ weights - outcome[1::2, None]).square().sum()
+
+
+def explained_by(off: Tensor, miss: Tensor, omega0: Tensor, weight: Tensor, rows: Tensor) -> Tensor:
+    """`partial_r2` of each seed's error on an estimator's, given ω0, on some rows: (seed,).
+
+    off (seed, n); miss, ω0, weight (n,); rows: a mask over (n,).
+    """
+    chosen = miss[rows], omega0[rows], weight[rows]
+    return torch.tensor([partial_r2(one[rows], *chosen) for one in off])
+
+
+def relative_error(found: Tensor, omega0: Tensor, weight: Tensor) -> Tensor:
+    """√(Σ (w (ω̂ − ω0) / ω0)² / Σ w²): ω̂ (..., n), ω0 and weights (n,) → (...)."""
+    weighted = weight * (found - omega0) / omega0
+    return (weighted.square().sum(-1) / weight.square().sum()).sqrt()
+
+
+def following(
+    before: Tensor, after: Tensor, cue_before: Tensor, cue_after: Tensor, weight: Tensor
+) -> Tensor:
+    """Slope through zero of log(after / before) on log(cue after / cue before): (seed,).
+
+    Beliefs (seed, n), cues and weights (n,): 1 if the belief moves as the cue does, 0 if not.
+    """
+    pushed = weight * (cue_after / cue_before).log()
+    followed = weight * (after / before).log()
+    return (followed * pushed).sum(-1) / pushed.square().sum()
 
 
 def with_other_moments(windows: Tensor) -> Tensor:

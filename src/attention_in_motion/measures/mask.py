@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
-from attention_in_motion.measures.trajectories import TestSet, for_every_seed
+from attention_in_motion.measures.trajectories import (
+    Predictor,
+    TestSet,
+    for_every_seed,
+    in_parts,
+)
 from attention_in_motion.models.activations import record
 
 
@@ -35,6 +42,17 @@ def mass_on_next(model: nn.Module, test: TestSet) -> Tensor:
     return torch.stack(means).amax(dim=0)
 
 
+def change_by_order(predict: Predictor, windows: Tensor, rng: torch.Generator) -> Tensor:
+    """Relative change of the prediction when all states but the last are shuffled: (seed,).
+
+    ‖Y(shuffled) − Y‖ / ‖Y‖ over the windows (n, T, 2); zero for a model that sees a set.
+    """
+    order = torch.randperm(windows.shape[1] - 1, generator=rng)
+    shuffled = torch.cat([windows[:, order], windows[:, -1:]], dim=1)
+    answer, other = in_parts(predict, windows[None]), in_parts(predict, shuffled[None])
+    return (other - answer).norm(dim=(1, 2)) / answer.norm(dim=(1, 2))
+
+
 def effect(outcome: Tensor, factors: tuple[int, ...]) -> Tensor:
     """Effect of a factor, or interaction of several, in a two-level factorial: (2, …, 2, seed) →
     (seed,).
@@ -46,3 +64,18 @@ def effect(outcome: Tensor, factors: tuple[int, ...]) -> Tensor:
     for axis in factors:
         sign.select(axis, 0).neg_()
     return 2 * (sign * outcome).flatten(0, -2).mean(0)
+
+
+def effects(outcome: Tensor, factors: list[str]) -> dict[str, Tensor]:
+    """Every main effect and interaction by name, main effects first: {name: (seed,)}.
+
+    outcome (2, …, 2, seed), one axis per factor. An interaction is named 'a × b', that of all
+    factors, if more than two, 'all of them'.
+    """
+    found = {}
+    for size in range(1, len(factors) + 1):
+        for axes in itertools.combinations(range(len(factors)), size):
+            name = " × ".join(factors[axis] for axis in axes)
+            whole = 2 < size == len(factors)
+            found["all of them" if whole else name] = effect(outcome, axes)
+    return found

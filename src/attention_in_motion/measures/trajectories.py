@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from attention_in_motion.physics import oscillator
 
+LOST = 0.1  # a rollout has lost its trajectory when e_n first exceeds this
+AT_ONCE = 128  # trajectories per forward pass: their activations fit the processor's cache
+
 
 def last_position(model: nn.Module) -> Callable[[Tensor], Tensor]:
     """The model as a map window (seed, batch, T, 2) → next state (seed, batch, 2)."""
@@ -119,20 +122,35 @@ def predictor(model: nn.Module) -> Predictor:
 
 
 @torch.no_grad()
+def in_parts(predict: Predictor, windows: Tensor) -> Tensor:
+    """predict(windows), AT_ONCE trajectories at a time: (seed or 1, n, T, 2) → (seed, n, 2)."""
+    return torch.cat([predict(part) for part in windows.split(AT_ONCE, dim=1)], dim=1)
+
+
 def one_step_mse(predict: Predictor, test: TestSet) -> Tensor:
     """Mean squared error of the next state over trajectories and components: (seed,)."""
-    predicted = predict(test.windows[None])
+    predicted = in_parts(predict, test.windows[None])
     return (predicted - test.next).double().square().mean(dim=(1, 2))
 
 
 @torch.no_grad()
+def continued(predict: Predictor, test: TestSet) -> Tensor:
+    """A rollout from every window, as long as the test set's future: (seed, n, steps, 2)."""
+    windows = test.windows.expand(len(predict(test.windows[None, :1])), -1, -1, -1)
+    return rollout(lambda w: in_parts(predict, w), windows, test.future.shape[1])
+
+
 def rollout_error(predict: Predictor, test: TestSet) -> tuple[Tensor, Tensor]:
     """e_n and phase lead [rad] of a rollout over the test set's future: (seed, n, steps) each."""
-    windows = test.windows.expand(len(predict(test.windows[None, :1])), -1, -1, -1)
-    predicted = rollout(predict, windows, test.future.shape[1])  # (seed, n, steps, 2)
+    predicted = continued(predict, test)
     omega0, gamma = test.omega0[:, None], test.gamma[:, None]
     error, _, phase = oscillator.phase_space_error(predicted, test.future, omega0, gamma)
     return error.nan_to_num(math.inf), phase
+
+
+def median_error(error: Tensor) -> Tensor:
+    """Median over trajectories of e_n at each step: (seed, n, steps) → (seed, steps)."""
+    return error.median(dim=1).values
 
 
 LOST = 0.1  # the phase-space error from which on a rollout counts as lost
@@ -142,3 +160,9 @@ def horizon(error: Tensor, limit: float = LOST) -> Tensor:
     """Rollout steps until e_n first exceeds `limit` (all steps if never): (..., steps) → (...)."""
     beyond = error > limit
     return torch.where(beyond.any(-1), beyond.float().argmax(-1) + 1, error.shape[-1])
+
+
+def strongest_near(test: TestSet, omega0: float, among: int = 32) -> int:
+    """The row whose first state is largest among the `among` trajectories nearest in ω0."""
+    near = (test.omega0 - omega0).abs().argsort()[:among]
+    return int(near[test.windows[near, 0].norm(dim=-1).argmax()])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -14,6 +14,13 @@ from attention_in_motion.chapters.page import (
     claim,
     rules,
 )
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from attention_in_motion.odeformer.network.model import ODEFormer
+    from attention_in_motion.odeformer.recognise import Candidate
 
 PAGE = "05_odeformer"
 
@@ -107,6 +114,84 @@ RULES = rules(
 )
 
 
+RECOGNISED = 0.9  # a trajectory is recognised from this R² on
+
+# name: (system in prefix notation, start, end of the time span)
+EXAMPLES: dict[str, tuple[list[list], list[float], float]] = {
+    "x' = −0.5 x": ([["mul", -0.5, "x_0"]], [2.0], 6),
+    "x' = 0.8 x (1 − x / 5)": ([["mul", "x_0", "add", 0.8, "mul", -0.16, "x_0"]], [0.5], 10),
+    "x' = 0.7 sin(x + 0.4)": ([["mul", 0.7, "sin", "add", 0.4, "x_0"]], [0.5], 8),
+    "x' = y, y' = −2 x": ([["x_1"], ["mul", -2.0, "x_0"]], [1.0, 0.5], 5),
+    "x' = x − 0.5 x y, y' = −y + 0.3 x y": (
+        [
+            ["add", "x_0", "mul", -0.5, "mul", "x_0", "x_1"],
+            ["add", "mul", -1.0, "x_1", "mul", 0.3, "mul", "x_0", "x_1"],
+        ],
+        [2.0, 1.0],
+        9,
+    ),
+}
+
+
 def runs(p: Parameters) -> dict[str, object]:
     """Nothing is trained here: `odeformer.weights` says which file a model's name means."""
     return {}
+
+
+# What the script `odeformer.evaluation` found, picked out of its rows.
+
+
+def row_of(rows: list[dict], group: str, condition: str, method: str = "10 samples") -> dict:
+    """The row of a group of systems under a condition, by a method."""
+    keys = {"group": group, "condition": condition, "method": method}
+    return next(row for row in rows if keys.items() <= row.items())
+
+
+def worst_kind(tokens: list[dict], kinds: list[str]) -> dict:
+    """The kind of word that is written right least often, on all held-out systems."""
+    chosen = [row for row in tokens if row["systems"] == "all" and row["kind"] in kinds]
+    return min(chosen, key=lambda row: row["share"])
+
+
+def hits(rows: list[dict], condition: str) -> int:
+    """How many systems of the families are recognised under a condition."""
+    found = [row_of(rows, f"families {dimension}", condition) for dimension in ("1-D", "2-D")]
+    return round(sum(row["share"] * row["n"] for row in found))
+
+
+def wrong_dimensions(rows: list[dict], condition: str) -> tuple[int, int]:
+    """Greedy answers with another dimension than the system's, and all of them."""
+    greedy = [r for r in rows if r["condition"] == condition and r["method"] == "greedy"]
+    whole = [row for row in greedy if row["group"].endswith("-D")]  # every system once
+    wrong = sum(row["wrong_dimension"] * row["n"] for row in whole)
+    return round(wrong), sum(row["n"] for row in whole)
+
+
+def tokens_table(tokens: list[dict]) -> str:
+    """Shares of right words by kind as Markdown: all held-out systems beside the families'."""
+    by_kind: dict[str, list[str]] = {}
+    for row in tokens:
+        entry = f"{row['share']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        by_kind.setdefault(row["kind"], []).append(entry)
+    lines = ["| word | right, all held-out systems | families alone |", "|---|---|---|"]
+    return "\n".join(lines + [f"| {kind} | {' | '.join(e)} |" for kind, e in by_kind.items()])
+
+
+def shown(candidate: Candidate) -> str:
+    """A candidate's equations and R² as two cells of a table."""
+    from attention_in_motion.odeformer.language.expressions import to_infix
+
+    equations = to_infix(candidate.system, 3).replace(" | ", "; ")
+    return f"`{equations}` | {candidate.r2:.4f}"
+
+
+def logits_after_the_end(network: ODEFormer, rng: torch.Generator) -> Tensor:
+    """Logits of a row that has ended while another goes on: (places, words).
+
+    Random points and words, two rows of 6 and 15 words; the places after the first row's end.
+    """
+    import torch
+
+    points = torch.randint(0, 100, (2, 9, 9), generator=rng)
+    tokens = torch.randint(0, 100, (2, 15), generator=rng)
+    return network(points, torch.tensor([9, 9]), tokens, torch.tensor([6, 15]))[0, 6:]

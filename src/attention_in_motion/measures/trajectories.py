@@ -153,9 +153,6 @@ def median_error(error: Tensor) -> Tensor:
     return error.median(dim=1).values
 
 
-LOST = 0.1  # the phase-space error from which on a rollout counts as lost
-
-
 def horizon(error: Tensor, limit: float = LOST) -> Tensor:
     """Rollout steps until e_n first exceeds `limit` (all steps if never): (..., steps) → (...)."""
     beyond = error > limit

@@ -193,6 +193,11 @@ class Fit:
             return None
         return rf"$$\begin{{cases}} {to_latex(self.candidates[0].system)} \end{{cases}}$$"
 
+    @property
+    def best_r2(self) -> float:
+        """The highest R² of the candidates; −∞ where none can be integrated."""
+        return max((c.r2 for c in self.candidates if math.isfinite(c.r2)), default=-math.inf)
+
 
 def rank(
     scored: Sequence[tuple[System, float]], times: NDArray, trajectory: NDArray

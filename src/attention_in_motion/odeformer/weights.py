@@ -17,15 +17,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.paths import DATA, RUNS
 from attention_in_motion.training.descent import save_atomically
 
-ROOT = Path(__file__).resolve().parents[3]
-SHIPPED = ROOT / "data" / "odeformer"
+SHIPPED = DATA / "odeformer"
 PLACES = {
     "ours": SHIPPED / "main.safetensors",
     "short-1": SHIPPED / "short-1.safetensors",  # further seeds, of a shorter run
     "short-2": SHIPPED / "short-2.safetensors",
-    "official": ROOT / "runs" / "official" / "odeformer.safetensors",  # after convert-official
+    "official": RUNS / "official" / "odeformer.safetensors",  # after convert-official
 }
 TIED = {"decoder.proj.weight": "decoder.embeddings.weight"}  # one tensor, stored once
 

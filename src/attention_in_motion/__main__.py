@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from attention_in_motion.cli import claims, pages, weights
+from attention_in_motion import cli
 
 
 class Commands(click.Group):
@@ -26,8 +26,8 @@ def main() -> None:
 
 
 for command in (
-    *(pages.run, pages.outputs, pages.check_builder),
-    *(claims.claims, weights.retrain, weights.ship, weights.convert_official),
+    *(cli.run, cli.outputs, cli.check_builder, cli.claims),
+    *(cli.retrain, cli.ship, cli.convert_official),
 ):
     main.add_command(command)
 

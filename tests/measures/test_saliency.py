@@ -2,7 +2,7 @@
 
 import torch
 
-from attention_in_motion.measures.saliency import off_diagonal_share, saliency
+from attention_in_motion.measures.one_layer import off_diagonal_share, saliency
 from attention_in_motion.models.transformer import NLA
 from attention_in_motion.training.descent import initialisers
 

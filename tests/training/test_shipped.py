@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attention_in_motion.paths import DATA
-from attention_in_motion.training import shipping, store
+from attention_in_motion.training import store
 from attention_in_motion.training.descent import fit
 
 ROWS = store.manifest()
@@ -16,7 +16,7 @@ def named(rows):
 
 @named(ROWS)
 def test_stored_inputs_give_stored_outputs(row):
-    trained = store.load_or_train(shipping.run_of(row), row["name"])
+    trained = store.load_or_train(store.run_of(row), row["name"])
     stored = trained.part("sample.")
     output = trained.model(stored["input"])
     torch.testing.assert_close(output, stored["output"], rtol=1e-4, atol=1e-6)
@@ -28,7 +28,7 @@ class Enough(Exception):
 
 @named(ROWS)
 def test_the_first_steps_are_reproduced(row):
-    run, seen = shipping.run_of(row), []
+    run, seen = store.run_of(row), []
     steps, losses = store.load_or_train(run, row["name"]).losses
     source = run.batches()
 

@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from attention_in_motion import paths
-from attention_in_motion.training import shipping, store
+from attention_in_motion.training import store
 from attention_in_motion.training.oscillator import OscillatorRun
 from attention_in_motion.training.run import digest
 
@@ -23,13 +23,11 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("AIM_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setattr(store, "DATA", tmp_path / "data")
     monkeypatch.setattr(store, "MANIFEST", tmp_path / "data" / "manifest.json")
-    monkeypatch.setattr(shipping, "DATA", tmp_path / "data")
-    monkeypatch.setattr(shipping, "MANIFEST", tmp_path / "data" / "manifest.json")
 
 
 def shipped(tmp_path):
     store.load_or_train(RUN, "toy")
-    shipping.ship((tmp_path / "weights").glob("*.safetensors"))
+    store.ship((tmp_path / "weights").glob("*.safetensors"))
     return next((tmp_path / "data").glob("*.safetensors"))
 
 
@@ -188,14 +186,14 @@ def test_two_processes_train_once(tmp_path):
 
 def test_retraining_what_is_shipped_agrees_and_a_moved_result_does_not(tmp_path, capsys):
     shipped(tmp_path)
-    assert shipping.retrain("toy", rotate=True) == 0
+    assert store.retrain("toy", rotate=True) == 0
     rows = store.manifest()
     rows[0]["final_loss"] = [2 * loss for loss in rows[0]["final_loss"]]
     store.MANIFEST.write_text(json.dumps(rows), encoding="utf-8")
-    assert shipping.retrain("toy", rotate=False) == 1
+    assert store.retrain("toy", rotate=False) == 1
     assert "outside" in capsys.readouterr().out
     with pytest.raises(ValueError, match="nothing is shipped"):
-        shipping.retrain("99", rotate=False)
+        store.retrain("99", rotate=False)
 
 
 def test_a_finished_run_is_read_under_its_lock(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from attention_in_motion.book import reading
-from attention_in_motion.cli import pages
+from attention_in_motion import cli
 from attention_in_motion.paths import BOOK
 
 
@@ -59,7 +59,7 @@ def test_bad_input_ends_in_one_line_before_anything_starts(words, line):
 
 
 def test_version_two_of_the_builder_is_refused(monkeypatch):
-    assert CliRunner().invoke(pages.check_builder).exit_code == 0
-    monkeypatch.setattr(pages, "version", lambda name: "2.1.7")
-    error = CliRunner().invoke(pages.check_builder).exception
+    assert CliRunner().invoke(cli.check_builder).exit_code == 0
+    monkeypatch.setattr(cli, "version", lambda name: "2.1.7")
+    error = CliRunner().invoke(cli.check_builder).exception
     assert str(error).startswith("jupyter-book = 2.1.7: must be 1.x")

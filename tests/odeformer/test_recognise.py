@@ -193,6 +193,16 @@ def test_refinement_recovers_perturbed_constants():
     assert found.r2 > 1 - 1e-10 and found.log_probability == -1.0
 
 
+def test_refinement_follows_a_fast_oscillator():
+    """ω = 4.9, seven periods: at the tolerance of `refine` more steps than points by hundreds."""
+    times = np.linspace(1, 10, 37)
+    system, exact = [["x_1"], ["mul", -(4.9**2), "x_0"]], np.cos(4.9 * (times - 1))
+    values = np.stack([exact, -4.9 * np.sin(4.9 * (times - 1))], axis=1)
+    [rough] = rank([(with_constants(system, [-(4.87**2)]), 0.0)], times, values)
+    found = refine(rough, times, values)
+    assert constants_of(found.system) == pytest.approx([-(4.9**2)], rel=1e-6)
+
+
 def test_refinement_is_never_worse():
     rng = np.random.default_rng(4)
     noisy = logistic(TIMES) * (1 + 0.1 * rng.standard_normal((40, 1)))

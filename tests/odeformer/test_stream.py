@@ -206,6 +206,15 @@ def test_published_corruption_halves_every_trajectory():
     assert {len(sample.times) for sample in samples(**config)} == {20}
 
 
+def test_random_survivors_differ_from_the_published_ones_in_determinism_alone():
+    """The same number of points; the published ones are the same in every sample."""
+    config = dict(published_corruption=True, min_points=40, max_points=40, family_share=1.0)
+    published, random = samples(**config), samples(**config, random_survivors=True)
+    assert {len(s.times) for s in random} == {len(s.times) for s in published} == {20}
+    assert len({tuple(s.times) for s in published}) == 1
+    assert len({tuple(s.times) for s in random}) > 150
+
+
 def test_buckets_keep_every_sample_and_save_padding():
     config, rng = StreamConfig(), np.random.default_rng(8)
     grouped = bucket(samples()[:192], rng, 16)

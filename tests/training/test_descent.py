@@ -7,9 +7,13 @@ from torch import nn
 from attention_in_motion.models.transformer import NLA
 from attention_in_motion.training.descent import (
     Batches,
+    Muon,
+    build_optimiser,
     clip_per_seed,
     fit,
+    hidden_matrices,
     initialisers,
+    orthogonal,
     save_atomically,
     schedule_factor,
     seeded,
@@ -91,6 +95,60 @@ def test_clipping_is_per_seed():
     weight.grad = torch.tensor([[3.0, 0, 4], [0.3, 0, 0.4]])
     clip_per_seed([weight], 2, 1.0)
     torch.testing.assert_close(weight.grad, torch.tensor([[0.6, 0, 0.8], [0.3, 0, 0.4]]))
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 96), (2, 96, 32)])
+def test_orthogonal_levels_the_singular_values_and_keeps_the_directions(shape):
+    """Newton-Schulz acts on singular values alone: U and V stay, S comes near 1."""
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    u, s, vt = torch.linalg.svd(matrices, full_matrices=False)
+    core = u.mT @ orthogonal(matrices) @ vt.mT  # diagonal if the directions stay
+    values = core.diagonal(dim1=1, dim2=2)
+    assert (core - torch.diag_embed(values)).abs().max() < 1e-10
+    assert values.min() > 0.65 and values.max() < 1.25 < s.max() / s.min()
+
+
+def test_muon_is_torchs_up_to_its_bfloat16():
+    generator = torch.Generator().manual_seed(1)
+    start = torch.randn(32, 64, generator=generator)
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    pair = (
+        Muon([ours], 1e-2),
+        torch.optim.Muon([theirs], 1e-2, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(5):
+        ours.grad = torch.randn(32, 64, generator=generator)
+        theirs.grad = ours.grad.clone()
+        for one in pair:
+            one.step()
+    assert (ours - theirs).abs().max() < 0.03 * (ours - start).abs().max()
+
+
+def tied_model() -> nn.Module:
+    model = nn.ModuleDict(
+        {"embedding": nn.Embedding(7, 4), "hidden": nn.Linear(4, 4), "out": nn.Linear(4, 7)}
+    )
+    model["out"].weight = model["embedding"].weight
+    return model
+
+
+def test_muon_gets_the_hidden_matrices_and_adamw_the_rest():
+    model = tied_model()
+    assert [id(w) for w in hidden_matrices(model)] == [id(model["hidden"].weight)]
+    both = build_optimiser(model, "muon", 1e-3, 2e-2, 0.0)
+    sizes = [sum(p.numel() for p in group["params"]) for group in both.param_groups]
+    assert sizes == [16, 7 * 4 + 4 + 7] and [g["lr"] for g in both.param_groups] == [2e-2, 1e-3]
+    with pytest.raises(ValueError, match="optimiser = 'sgd': must be one of adamw, muon"):
+        build_optimiser(model, "sgd", 1e-3, 2e-2, 0.0)
+
+
+def test_the_average_is_that_of_the_last_weights():
+    plain, _, snapshots = run([0], steps=20, snapshots=range(21))
+    averaged, _, _ = run([0], steps=20, average=0.2)
+    for name, mean in averaged.state_dict().items():
+        last = torch.stack([snapshots[step][name] for step in (17, 18, 19, 20)])
+        torch.testing.assert_close(mean, last.mean(dim=0))
+        assert not torch.equal(mean, plain.state_dict()[name])
 
 
 def test_schedules_start_peak_and_end_where_they_should():

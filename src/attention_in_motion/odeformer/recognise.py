@@ -49,7 +49,7 @@ MAX_TOKENS = 200  # as in the official package
 FEWEST_POINTS = 4
 LARGEST_POWER = 100  # an integer beyond this in a system is no recognition
 EXTRA_STEPS = 1000  # an integration that needs this many more than its points is given up
-EXTRA_STEPS_REFINING = 100  # the same while constants are refined
+REFINING = 1e-10  # tolerance while constants are refined: their derivatives are differences
 REFINED = 3  # candidates whose constants `fit` refines, at most
 FAR = 1e3  # residual, in standard deviations, of a trajectory that cannot be integrated
 
@@ -248,7 +248,7 @@ def least_squares_steps(
     def residuals(shifts: NDArray) -> NDArray:
         """shifts (n_constants, columns) → (columns, n · dimension)."""
         moved = constants[:, None] + size[:, None] * shifts
-        values = columns(field, moved, trajectory[0], times, 1e-10, EXTRA_STEPS_REFINING)
+        values = columns(field, moved, trajectory[0], times, REFINING)
         with np.errstate(all="ignore"):
             distance = ((values - trajectory) / spread).reshape(shifts.shape[1], -1)
         return np.clip(np.nan_to_num(distance, nan=FAR), -FAR, FAR)

@@ -35,6 +35,8 @@ from attention_in_motion.odeformer.systems.prior import (
 from attention_in_motion.odeformer.systems.scale import T_FIRST, T_LAST
 from attention_in_motion.odeformer.systems.simulate import EXTRA_STEPS, LARGEST_GAP, solve_twice
 from attention_in_motion.odeformer.systems.trajectories import (
+    PUBLISHED_GAMMA,
+    PUBLISHED_RATIO,
     SMALLEST_START,
     Group,
     Sample,
@@ -62,8 +64,9 @@ class StreamConfig:
     integration steps more than it has points is left out; a family's never is (`acceptance`).
     Trajectories have `min_points`…`max_points` even times; then a share `subsampled` of them loses
     a fraction U[0, subsampling] of its points and a share `noisy` gets noise of γ ~ U[0, noise]
-    (or, if `published_corruption`, all get the published accident); then, if `scaled`, they are put
-    into the scaled convention together with their target. With `lesson_chunks` > 0 training begins
+    (or, if `published_corruption`, all get the published accident; with `random_survivors` too, its
+    ratio and γ, and points drawn at random); then, if `scaled`, they are put into the scaled
+    convention together with their target. With `lesson_chunks` > 0 training begins
     with a curriculum: that many chunks of the first family alone, as many of the first two, and so
     on, before everything comes at once.
     Raises ValueError, in one line, for a value out of range.
@@ -84,6 +87,7 @@ class StreamConfig:
     noisy: float = 0.3
     noise: float = 0.05
     published_corruption: bool = False
+    random_survivors: bool = False
     scaled: bool = True
     batches_per_chunk: int = 32
     lesson_chunks: int = 0
@@ -150,7 +154,9 @@ def random_samples(
 def finish(config: StreamConfig, rng: Generator, group: Group) -> Iterator[Sample]:
     """The group's samples, corrupted, in the convention asked for; what does not fit is dropped."""
     for sample in group.samples():
-        if config.published_corruption:
+        if config.published_corruption and config.random_survivors:
+            sample = corrupt(rng, sample, PUBLISHED_RATIO, PUBLISHED_GAMMA)
+        elif config.published_corruption:
             sample = corrupt_as_published(rng, sample)
         else:
             ratio = config.subsampling * rng.random() * (rng.random() < config.subsampled)

@@ -17,6 +17,7 @@ from attention_in_motion.odeformer.language.expressions import round_constants, 
 from attention_in_motion.odeformer.language.tokens import System
 from attention_in_motion.odeformer.systems.scale import Scale, change_units
 
+PUBLISHED_RATIO, PUBLISHED_GAMMA = 0.5, 0.1  # what the published accident comes to
 SMALLEST_START = 0.01  # below this a first value is too small to divide by
 
 
@@ -69,7 +70,7 @@ def corrupt_as_published(rng: Generator, sample: Sample) -> Sample:
     left_out = state.choice(n, int(n * ratio), replace=False)
     times, values = (np.delete(part, left_out, axis=0) for part in (sample.times, sample.values))
     return sample._replace(
-        times=times, values=values * (1 + 0.1 * rng.standard_normal(values.shape))
+        times=times, values=values * (1 + PUBLISHED_GAMMA * rng.standard_normal(values.shape))
     )
 
 

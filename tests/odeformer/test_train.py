@@ -90,8 +90,15 @@ def test_a_run_learns_and_says_how_it_was_made(finished):
     }
 
 
-def test_an_interrupted_run_continues_bit_for_bit(finished, tiny, monkeypatch):
+MUON = 'optimiser = "muon"\nmatrix_lr = 0.02\naverage = 0.8\n'  # averaged from step 6 on
+
+
+@pytest.mark.parametrize("fields", ["", MUON])
+def test_an_interrupted_run_continues_bit_for_bit(fields, tiny, monkeypatch):
     """Stopped by an exception between checkpoints, then run again."""
+    tiny.write_text(TINY + fields, encoding="utf-8")
+    finished = tiny.with_name("finished.safetensors")
+    run(tiny, "--out", finished)
     out = tiny.with_name("model.safetensors")
     whole_loss = ODEFormer.loss
     calls = []
@@ -106,7 +113,7 @@ def test_an_interrupted_run_continues_bit_for_bit(finished, tiny, monkeypatch):
     with pytest.raises(click.Abort):
         run(tiny, "--out", out)
     assert not out.exists()
-    run(tiny, "--out", out)
+    run(tiny, "--out", out, "--resume")
     assert len(calls) == 17 + 20  # from step 10 on
     assert out.read_bytes() == finished.read_bytes()
     assert weights.record_of(out)["last_start_at_step"] == 10
@@ -150,7 +157,13 @@ def test_a_field_added_later_changes_no_digest(path):
     assert digest(with_a_later_field(later, "RunConfig", 5)) == digest(config)
     used = replace(later, stream=replace(later.stream, later=4))
     assert digest(used) != digest(config)
-    assert digest(replace(config, stream=replace(config.stream, extra_steps=60))) != digest(config)
+    for table, change in [
+        *(("stream", {"extra_steps": 60}), ("stream", {"random_survivors": True})),
+        *(("training", {"optimiser": "muon"}), ("training", {"average": 0.1})),
+        ("training", {"matrix_lr": 1e-3}),
+    ]:
+        other = replace(config, **{table: replace(getattr(config, table), **change)})
+        assert digest(other) != digest(config)
 
 
 def test_the_checkpoint_of_another_configuration_is_not_passed_over(tiny, tmp_path):
@@ -159,14 +172,19 @@ def test_the_checkpoint_of_another_configuration_is_not_passed_over(tiny, tmp_pa
     other.touch()
     line = refused(tiny, "--out", out)
     assert f"only {other.name}: to start at step 0 add --fresh" in line
-    other.unlink()
-    assert "to start at step 0 add --fresh" in refused(tiny, "--out", out, "--resume")
     own = training.checkpoint_of(read_config(tiny, None, None), out)
-    own.write_bytes(b"torn")
-    run(tiny, "--out", out, "--fresh", "--steps", 2)  # another length: its own stays
-    assert own.exists() and weights.record_of(out)["command"].endswith("--fresh")
-    training.check_checkpoint(read_config(tiny, None, None), out, resume=False)
-    assert not own.exists()
+    own.write_bytes(b"not a checkpoint")
+    run(tiny, "--out", out, "--fresh")
+    record = weights.record_of(out)
+    assert record["last_start_at_step"] == 0 and record["command"].endswith(" --fresh")
+    assert other.exists() and not own.exists()
+
+
+def test_a_resumed_run_needs_its_checkpoint(tiny, tmp_path):
+    out = tmp_path / "model.safetensors"
+    own = training.checkpoint_of(read_config(tiny, None, None), out)
+    assert f"no checkpoint {own}: to start at step 0" in refused(tiny, "--out", out, "--resume")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -245,6 +263,8 @@ def test_committed_configs(path):
     ("old", "new", "message"),
     [
         ("lr = 0.01", "lr = -1", "lr = -1: must be positive"),
+        ("lr = 0.01", "average = 1.0", "average = 1.0: must lie in [0, 1)"),
+        ("lr = 0.01", "optimiser = 'sgd'", "optimiser = 'sgd': must be one of adamw, muon"),
         ("lr = 0.01", "learning_rate = 1", "[training]: got an unexpected keyword argument"),
         ("steps = 30", "", "[training]: missing 1 required positional argument: 'steps'"),
         ("decoder_heads = 3", "decoder_heads = 5", "decoder_heads = 5: must divide decoder_width"),

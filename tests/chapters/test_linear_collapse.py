@@ -19,8 +19,9 @@ def test_the_page_follows_the_physics_it_is_given(rerun):
     assert claims["P2.16"]["value"] < 1e-6
     # so would a model trained on another: its error would be near the cap of 1
     assert claims["P2.2"]["value"] < 0.5
-    # AdamW: a factor on the loss changes nothing
-    assert abs(claims["P2.3c"]["value"]) < 0.1
+    # so short a training leaves no gap that multiplying the loss could close
+    assert claims["P2.3"]["value"] > 1
+    assert claims["P2.3c"]["verdict"] == "not_testable" and claims["P2.3c"]["missing"]
     # hardly trained, so attention still matters
     assert claims["P2.4"]["value"] > 0.05 and claims["P2.5"]["value"] > 0.05
     assert claims["P2.4"]["verdict"] == "does_not_hold"

@@ -68,10 +68,8 @@ class Claim:
     def __repr__(self) -> str:
         if self.value is None:
             return f"missing: {self.missing}"
-        low, high = self.interval
-        if low == high:
-            return shown(self.value)
-        return f"{shown(self.value)} [{shown(low)}, {shown(high)}]"
+        certain = self.interval[0] == self.interval[1]
+        return shown(self.value) if certain else estimate(self.value, self.interval)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         return {"text/plain": repr(self), MIME: json.dumps(asdict(self), ensure_ascii=False)}
@@ -86,6 +84,12 @@ def shown(value: float) -> str:
         return f"{value:.3g}"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+
+
+def estimate(value: float, interval: tuple[float, float]) -> str:
+    """A value and its interval as text: '0.86 [0.81, 0.92]'."""
+    low, high = interval
+    return f"{shown(value)} [{shown(low)}, {shown(high)}]"
 
 
 def verdict(rule: Rule, interval: tuple[float, float]) -> str:

@@ -7,6 +7,7 @@ variable ω0 and Δt.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -25,6 +26,8 @@ from attention_in_motion.chapters.page import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from attention_in_motion.training.oscillator import OscillatorRun
 
 PAGE = "03_variable_omega/criteria"
@@ -125,3 +128,12 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     recipe = {"steps": p.steps, "batch": p.batch, "lr": p.lr, "schedule": "one_cycle"}
     recipe |= {"seeds": tuple(range(p.n_seeds))}
     return {"variable step": OscillatorRun(**limits, **SHAPE, **recipe)}
+
+
+def table(columns: Mapping[str, Mapping[str, Tensor]]) -> str:
+    """{column: {target: R² (seed, 1)}} as Markdown: targets in rows, means over seeds."""
+    rows = ["| target | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for target in next(iter(columns.values())):
+        means = [f"{scores[target].mean():.3f}" for scores in columns.values()]
+        rows.append(f"| {target} | " + " | ".join(means) + " |")
+    return "\n".join(rows)

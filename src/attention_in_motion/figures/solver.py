@@ -7,6 +7,8 @@ from torch import Tensor
 
 from attention_in_motion.figures.style import COLOURS, panels
 
+WAYS = ("third", "second", "highlight", "model")  # colours of the four ways, plainest first
+
 
 def frontier(rows: dict[str, tuple[int, float, Tensor, str]], target: float) -> Figure:
     """One-step MSE of every seed against parameters and training minutes, one colour per way.

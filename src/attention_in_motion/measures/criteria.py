@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor
 
-from attention_in_motion.measures.probes import r2, ridge
+from attention_in_motion.measures.probes import encoding, r2, ridge
 from attention_in_motion.measures.trajectories import TestSet
 from attention_in_motion.physics import oscillator
 
 Features = Callable[[TestSet], Tensor]  # test set → (n, k)
-
-
 POWERS = 5  # how many powers of exp(AΔt) or AΔt count as a method's intermediates
 
 
@@ -69,6 +68,54 @@ METHODS: dict[str, Features] = {
     "Taylor": taylor_powers,
     "linear multistep": multistep,
 }
+
+
+def targets(test: TestSet) -> dict[str, Tensor]:
+    """What may be encoded, by name: (n, k) each."""
+    k, powers_of_a = exponential(test), taylor_powers(test)
+    return {
+        "exp(AΔt)": k,
+        "exp(AΔt) beyond Taylor": beyond(k, powers_of_a),
+        "(AΔt)¹ … (AΔt)⁵, Taylor": powers_of_a,
+        "AΔt, multistep": multistep(test),
+        "ω0²": test.omega0[:, None] ** 2,
+    }
+
+
+def target_scores(stream: Tensor, test: TestSet, fitted: Tensor) -> dict[str, Tensor]:
+    """Held-out R² of every target, mean over its columns: {target: (seed, T')}."""
+    wanted = targets(test)
+    r2s = encoding(stream, torch.cat([*wanted.values()], dim=1), fitted)  # (seed, T', all columns)
+    parts = r2s.split([part.shape[1] for part in wanted.values()], dim=-1)
+    return {name: part.mean(-1) for name, part in zip(wanted, parts, strict=True)}
+
+
+def without_network(features: Tensor) -> Tensor:
+    """Features (n, k) in the shape of a stream, for the same probes: (1, n, 1, k)."""
+    return features[None, :, None]
+
+
+def cubic(test: TestSet) -> Tensor:
+    """ω0^i Δt^j, 1 ≤ i + j ≤ 3: what a smooth function of the two looks like, (n, 9)."""
+    orders = [(i, j) for i in range(4) for j in range(4 - i) if i + j]
+    return torch.stack([test.omega0**i * test.dt**j for i, j in orders], dim=1)
+
+
+def prefix_scores(test: TestSet, fitted: Tensor) -> Tensor:
+    """Held-out R² of exp(AΔt) from the raw states up to t, t = 2 … T: (1, T − 1)."""
+    k, rows = exponential(test), []
+    for t in range(2, test.context + 1):
+        rows.append(encoding(without_network(test.windows[:, :t].flatten(1)), k, fitted))
+    return torch.cat(rows, dim=1).mean(-1)
+
+
+def rank_correlations(r2s: Tensor, error: Tensor) -> list[float]:
+    """Spearman's rank correlation over positions of R² with −log10 MSE, per seed.
+
+    (seed, T') each; R² given once counts for every seed.
+    """
+    pairs = zip(r2s.expand_as(error), error, strict=True)
+    return [float(spearmanr(a, -b.log10()).statistic) for a, b in pairs]
 
 
 def beyond(target: Tensor, explaining: Tensor) -> Tensor:

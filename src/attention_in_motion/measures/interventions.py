@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_in_motion.measures.criteria import Features, exponential
-from attention_in_motion.measures.probes import ridge
+from attention_in_motion.measures.probes import ridge, streams
 from attention_in_motion.measures.trajectories import TestSet, for_every_seed
 from attention_in_motion.models.activations import replaced
 from attention_in_motion.models.transformer import size_of
@@ -45,6 +45,53 @@ def with_last_state(test: TestSet, size: Tensor | float = 1.0) -> Tensor:
 def with_scaled_state(test: TestSet) -> Tensor:
     """The same for a model that sees the window divided by its own size: (n, 14)."""
     return with_last_state(test, size_of(test.windows)[:, 0])
+
+
+FOLLOWED = 0.95  # from this score on an answer counts as having followed
+
+
+def distant_pairs(low: float, high: float, n: int, seed: int) -> Tensor:
+    """ω_a, ω_b and an independent ω_c over [low, high], float64: (3, n).
+
+    a and b are at least a quarter of the range apart, counted around the range's end.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    draw = torch.rand(3, n, generator=rng, dtype=torch.float64)
+    far = (draw[0] + 0.25 + 0.5 * draw[1]) % 1
+    return low + (high - low) * torch.stack([draw[0], far, draw[2]])
+
+
+def follow_everywhere(
+    model: nn.Module,
+    places: list[str],
+    ends: list[TestSet],
+    seen: TestSet,
+    features: Features,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """`follow_scores` at every place: scores of the moves and of random ones, {place: (seed, n)}.
+
+    `ends` are the windows moved from and to; `seen` are those the maps are fitted on.
+    """
+    stream, moves, strays = streams(model, seen), {}, {}
+    for place in places:
+        scores = follow_scores(model, place, *ends, seen, stream[place], features)
+        moves[place], strays[place] = scores
+    return moves, strays
+
+
+def best_place(scores: dict[str, Tensor], places: list[str]) -> str:
+    """The place with the highest median score over its seeds and the even half of the pairs."""
+    return max(places, key=lambda place: scores[place][:, ::2].median().item())
+
+
+def held_out(scores: Tensor) -> Tensor:
+    """The odd half of the pairs, which chose no place: (seed, n) → (seed, n / 2)."""
+    return scores[:, 1::2]
+
+
+def share_following(scores: Tensor) -> Tensor:
+    """The share of pairs that follow, per seed: (seed, n) → (seed,)."""
+    return (scores >= FOLLOWED).double().mean(dim=1)
 
 
 @torch.no_grad()

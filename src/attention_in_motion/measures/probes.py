@@ -63,6 +63,11 @@ def streams(model: nn.Module, test: TestSet) -> dict[str, Tensor]:
     return {n: h.transpose(2, 3).flatten(3) if n.endswith("heads") else h for n, h in kept.items()}
 
 
+def residual(model: nn.Module, test: TestSet) -> dict[str, Tensor]:
+    """The residual stream alone, by place: (seed, n, T', d)."""
+    return {name: h for name, h in streams(model, test).items() if "resid" in name}
+
+
 def encoding(stream: Tensor, target: Tensor, fitted: Tensor) -> Tensor:
     """R² of a linear probe for each column of `target` at each position: (seed, T', k).
 
@@ -76,6 +81,11 @@ def encoding(stream: Tensor, target: Tensor, fitted: Tensor) -> Tensor:
 def of_windows(test: TestSet, target: Tensor, fitted: Tensor) -> Tensor:
     """The same probe on the raw window, all its states side by side: (k,)."""
     return held_out_r2(test.windows.flatten(1), target, fitted)
+
+
+def shuffled(target: Tensor) -> Tensor:
+    """The same labels in another order, the control of a probe that finds too much: (n, ...)."""
+    return target[torch.randperm(len(target), generator=torch.Generator().manual_seed(0))]
 
 
 def every_other(n: int) -> Tensor:

@@ -64,6 +64,16 @@ class Trained:
         return model.requires_grad_(False)
 
     @property
+    def n_parameters(self) -> int:
+        """Parameters of one member of the ensemble."""
+        return sum(p[0].numel() for p in self.model.parameters())
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of training per seed, one core."""
+        return self.provenance["seconds"] / 60 / len(self.run.seeds)
+
+    @property
     def losses(self) -> tuple[Tensor, Tensor]:
         """Steps (n,) and losses (n, seed) at those steps."""
         return self.tensors["loss_steps"], self.tensors["losses"]

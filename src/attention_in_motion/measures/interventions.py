@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_in_motion.measures.criteria import Features, exponential
-from attention_in_motion.measures.probes import ridge, streams
+from attention_in_motion.measures.probes import ridge
 from attention_in_motion.measures.trajectories import TestSet, for_every_seed
 from attention_in_motion.models.activations import replaced
 from attention_in_motion.models.transformer import size_of
@@ -47,9 +47,6 @@ def with_scaled_state(test: TestSet) -> Tensor:
     return with_last_state(test, size_of(test.windows)[:, 0])
 
 
-FOLLOWED = 0.95  # from this score on an answer counts as having followed
-
-
 def distant_pairs(low: float, high: float, n: int, seed: int) -> Tensor:
     """ω_a, ω_b and an independent ω_c over [low, high], float64: (3, n).
 
@@ -59,24 +56,6 @@ def distant_pairs(low: float, high: float, n: int, seed: int) -> Tensor:
     draw = torch.rand(3, n, generator=rng, dtype=torch.float64)
     far = (draw[0] + 0.25 + 0.5 * draw[1]) % 1
     return low + (high - low) * torch.stack([draw[0], far, draw[2]])
-
-
-def follow_everywhere(
-    model: nn.Module,
-    places: list[str],
-    ends: list[TestSet],
-    seen: TestSet,
-    features: Features,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """`follow_scores` at every place: scores of the moves and of random ones, {place: (seed, n)}.
-
-    `ends` are the windows moved from and to; `seen` are those the maps are fitted on.
-    """
-    stream, moves, strays = streams(model, seen), {}, {}
-    for place in places:
-        scores = follow_scores(model, place, *ends, seen, stream[place], features)
-        moves[place], strays[place] = scores
-    return moves, strays
 
 
 def best_place(scores: dict[str, Tensor], places: list[str]) -> str:
@@ -94,7 +73,47 @@ def share_following(scores: Tensor) -> Tensor:
     return (scores >= FOLLOWED).double().mean(dim=1)
 
 
+def fitted_move(
+    start: TestSet, goal: TestSet, seen: TestSet, stream: Tensor, features: Features
+) -> Tensor:
+    """What changes in the stream when the ω0 of `start` becomes that of `goal`: (seed, n, T' d).
+
+    By a ridge regression of `stream` (seed, n, T', d), that of the windows of `seen` at one place,
+    on their `features`; nothing else changes, at every position.
+    """
+    before, after = features(start), features(replace(start, omega0=goal.omega0))
+    maps = [ridge(features(seen), h.flatten(1), alpha=1e-9) for h in stream]
+    return torch.stack([m(after) - m(before) for m in maps])
+
+
+def random_move(move: Tensor) -> Tensor:
+    """A move equally long in a random direction, row by row: (seed, n, k) → same."""
+    rng = torch.Generator().manual_seed(0)
+    stray = torch.randn(move.shape, generator=rng, dtype=move.dtype)
+    return stray * move.norm(dim=-1, keepdim=True) / stray.norm(dim=-1, keepdim=True)
+
+
 @torch.no_grad()
+def answers(model: nn.Module, test: TestSet) -> Tensor:
+    """The model's answer at the last position: (seed, n, 2)."""
+    return model(for_every_seed(model, test.windows))[:, :, -1]
+
+
+@torch.no_grad()
+def score_of(
+    model: nn.Module, place: str, start: TestSet, goal: TestSet, move: Tensor, unmoved: Tensor
+) -> Tensor:
+    """How far the answer follows when the stream at `place` is moved by `move`: (seed, n).
+
+    1 − |ΔY − ΔK X_T| / |ΔK X_T|, with ΔY the change of the answer from `unmoved` (seed, n, 2) and
+    ΔK = K_b − K_a; so 0 if nothing moves, however wrong the model is. `start` and `goal` end in the
+    same states.
+    """
+    with replaced(model, place, lambda h: h + move.unflatten(2, h.shape[2:])):
+        change = answers(model, start) - unmoved
+    return follow_score(start.next + change, start.next, goal.next)
+
+
 def follow_scores(
     model: nn.Module,
     place: str,
@@ -104,31 +123,33 @@ def follow_scores(
     stream: Tensor,
     features: Features,
 ) -> tuple[Tensor, Tensor]:
-    """How far the answer follows when the stream at `place` is moved from one ω0 to another.
+    """The scores (seed, n) of the fitted move at `place`, and of a random one equally long."""
+    move, unmoved = fitted_move(start, goal, seen, stream, features), answers(model, start)
+    ends = model, place, start, goal
+    return score_of(*ends, move, unmoved), score_of(*ends, random_move(move), unmoved)
 
-    `start` and `goal` end in the same states. The move is what a ridge regression of `stream`
-    (seed, n, T', d), that of the windows of `seen` at this place, on their `features` says changes
-    when the ω0 of `start` becomes that of `goal` and nothing else does, at every position. Returns
-    the scores (seed, n) of that move and of one equally long in a random direction:
-    1 − |ΔY − ΔK X_T| / |ΔK X_T|, with ΔY the change of the answer and ΔK = K_b − K_a; so 0 if
-    nothing moves, however wrong the model is.
+
+def follow_everywhere(
+    model: nn.Module,
+    stream: dict[str, Tensor],
+    ends: list[TestSet],
+    seen: TestSet,
+    features: Features,
+) -> dict[str, Tensor]:
+    """The scores of the fitted move at every place of `stream`: {place: (seed, n)}.
+
+    `ends` are the windows moved from and to; `seen` those the maps are fitted on, and `stream` the
+    model's stream on them, {place: (seed, n, T', d)}.
     """
-    before, after = features(start), features(replace(start, omega0=goal.omega0))
-    maps = [ridge(features(seen), h.flatten(1), alpha=1e-9) for h in stream]
-    move = torch.stack([m(after) - m(before) for m in maps])  # (seed, n, T' d)
-    stray = torch.randn(move.shape, generator=torch.Generator().manual_seed(0), dtype=move.dtype)
-    stray = stray * move.norm(dim=-1, keepdim=True) / stray.norm(dim=-1, keepdim=True)
-    windows, scores = for_every_seed(model, start.windows), []
-    unmoved = model(windows)[:, :, -1]  # (seed, n, 2)
-    for shift in (move, stray):
-        with replaced(model, place, lambda h, shift=shift: h + shift.unflatten(2, h.shape[2:])):
-            change = model(windows)[:, :, -1] - unmoved
-        scores.append(follow_score(start.next + change, start.next, goal.next))
-    return scores[0], scores[1]
+    unmoved, scores = answers(model, ends[0]), {}
+    for place, h in stream.items():
+        move = fitted_move(*ends, seen, h, features)
+        scores[place] = score_of(model, place, *ends, move, unmoved)
+    return scores
 
 
 @torch.no_grad()
 def ceiling(model: nn.Module, start: TestSet, goal: TestSet) -> Tensor:
     """The score of a perfect move: the model shown the windows of `goal` instead: (seed, n)."""
-    first, second = (model(for_every_seed(model, test.windows))[:, :, -1] for test in (start, goal))
+    first, second = answers(model, start), answers(model, goal)
     return follow_score(start.next + second - first, start.next, goal.next)

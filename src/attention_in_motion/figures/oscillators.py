@@ -1,0 +1,218 @@
+"""Figures of chapters 1 to 3, on oscillators."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from attention_in_motion.figures.style import COLOURS, STYLE, band, panels, strip
+
+# Chapter 1
+
+
+def rollouts(
+    times: Tensor, true: Tensor, predicted: Tensor, steps: Tensor, errors: dict[str, Tensor]
+) -> Figure:
+    """Left: one trajectory x(t), truth (T,) and all seeds (seed, T). Right: e_n per case."""
+    figure, (left, right) = panels(2)
+    left.plot(times, true, color=COLOURS["truth"], linewidth=2.5, label="exact")
+    left.plot(times, predicted.T, color=COLOURS["model"], linewidth=0.8, linestyle="--")
+    left.plot([], [], color=COLOURS["model"], linestyle="--", label="model, all seeds")
+    left.set(xlabel="t", ylabel="x")
+    left.legend(loc="upper right")
+    for colour, (label, runs) in zip(("model", "second"), errors.items(), strict=True):
+        band(right, steps, runs, colour, label)
+    middle = errors[next(iter(errors))].median(dim=0).values
+    right.plot(steps, middle[9] * steps / steps[9], ":", color=COLOURS["control"], label="slope 1")
+    right.set(xscale="log", yscale="log", xlabel="rollout step n", ylabel="phase-space error")
+    right.legend()
+    return figure
+
+
+def recovered(omega0_error: Tensor, gamma_error: Tensor, distances: dict[str, Tensor]) -> Figure:
+    """Left: relative errors of ω0, γ per seed. Right: distance of the learned map to others."""
+    figure, (left, right) = panels(2)
+    strip(left, 1, omega0_error, "model")
+    strip(left, 0, gamma_error, "second")
+    left.set(xscale="log", yticks=[0, 1], yticklabels=["γ", "ω0"], ylim=(-0.6, 1.6))
+    left.set(xlabel="relative error, read from the weights")
+    for row, (name, distance) in enumerate(reversed(distances.items())):
+        strip(right, row, distance, "model" if name == "exact flow" else "rival")
+    right.set(xscale="log", yticks=range(len(distances)), yticklabels=list(reversed(distances)))
+    right.set(xlabel="Frobenius distance of the learned one-step map")
+    return figure
+
+
+def error_against_scale(
+    scales: Tensor, with_bias: Tensor, without_bias: Tensor, trained: float
+) -> Figure:
+    """Error after the rollout against the start's energy, both ensembles (seed, scale)."""
+    figure, (axes,) = panels(1, width=6)
+    band(axes, scales, with_bias, "model", "with biases")
+    band(axes, scales, without_bias, "second", "without biases")
+    axes.axvline(trained, color=COLOURS["control"], linestyle=":", label="mean training energy")
+    axes.set(xscale="log", yscale="log", xlabel="energy of the start", ylabel="error after rollout")
+    axes.legend()
+    return figure
+
+
+# Chapter 2
+
+
+LOSSES = {
+    "eq3": "loss on all positions",
+    "eq1": "loss on the last position",
+    "eq3 matched targets": "all positions, equal targets",
+    "eq1 rescaled": "last position, loss × T",
+}
+
+
+def colour(run: str) -> str:
+    """Runs scored on all positions are blue, those scored on the last alone orange."""
+    return "model" if run.startswith("eq3") else "rival"
+
+
+def errors_by_loss(errors: dict[str, Tensor], solved: float) -> Figure:
+    """One strip of seeds (seed,) per training loss, and the linear model, solved."""
+    figure, (axes,) = panels(1, width=6.5, height=2.8)
+    names = [*(LOSSES[run] for run in errors), "linear model, solved"]
+    for row, (run, values) in enumerate(errors.items()):
+        strip(axes, row, values, colour(run))
+    axes.plot(solved, len(errors), "D", color=COLOURS["linear"])
+    axes.set(xscale="log", yticks=range(len(names)), yticklabels=names)
+    axes.set(xlabel="median phase-space error of the rollout", ylim=(len(errors) + 0.6, -0.6))
+    return figure
+
+
+def saliency_maps(maps: dict[str, Tensor]) -> Figure:
+    """Jacobian norms (seed, T, T, 2, 2) as maps on one logarithmic colour scale."""
+    figure, axes = panels(len(maps), width=3.8, height=3.3)
+    for ax, (run, jacobian) in zip(axes, maps.items(), strict=True):
+        size = jacobian.flatten(-2).norm(dim=-1).clamp(min=1e-9)  # (seed, T, T)
+        powers = size.log10().mean(dim=0)  # of the geometric mean over seeds
+        image = ax.imshow(powers.numpy(), vmin=-4, vmax=0, cmap="viridis")
+        ax.set(title=LOSSES[run], xlabel="input position j", ylabel="output position i")
+        ax.grid(False)
+    figure.colorbar(image, ax=axes, label="log10 of the Jacobian's norm", shrink=0.85)
+    return figure
+
+
+def shrinking_attention(steps: list[int], histories: dict[str, Tensor]) -> Figure:
+    """The relative weight of the attention path (seed, step) along training."""
+    figure, (axes,) = panels(1, width=6)
+    for run, shares in histories.items():
+        band(axes, steps, shares, colour(run), LOSSES[run])
+    axes.set(xscale="log", yscale="log", xlabel="training step", ylabel="attention path / direct")
+    axes.legend()
+    return figure
+
+
+# Chapter 3, head page
+
+
+def rungs(times: Tensor, true: Tensor, predicted: dict[str, Tensor], columns: int = 4) -> Figure:
+    """One panel per model: x(t) of one trajectory (T,), exact and by every seed (seed, T)."""
+    rows = -(-len(predicted) // columns)
+    with plt.rc_context(STYLE):
+        size = {"figsize": (2.9 * columns, 2.1 * rows)}
+        figure, grid = plt.subplots(rows, columns, sharex=True, sharey=True, **size)
+    plt.close(figure)
+    reach = 1.6 * true.abs().max().item()
+    for ax in grid.flat[len(predicted) :]:
+        ax.set_axis_off()
+    for ax, (name, runs) in zip(grid.flat, predicted.items(), strict=False):
+        ax.plot(times, true, color=COLOURS["truth"], linewidth=2)
+        ax.plot(times, runs.T, color=COLOURS["model"], linewidth=0.8, alpha=0.8)
+        ax.set(title=name, ylim=(-reach, reach), xlabel="t")
+    return figure
+
+
+def linear_question(
+    contexts: Tensor, solved: Tensor, descended: Tensor, sizes: Tensor, residue: Tensor
+) -> Figure:
+    """Left: error against T, solved (n,) and descended (seed, n). Right: what is left along each
+    singular direction of the windows, beside the singular value."""
+    figure, (left, right) = panels(2, width=4.6)
+    left.plot(contexts, solved, "D-", color=COLOURS["linear"], label="least squares", markersize=4)
+    band(left, contexts, descended, "rival", "AdamW")
+    left.set(xscale="log", yscale="log", xlabel="T", ylabel="one-step MSE", xticks=contexts)
+    left.set_xticklabels([str(int(t)) for t in contexts])
+    left.minorticks_off()
+    left.legend()
+    order = range(1, len(sizes) + 1)
+    right.plot(order, sizes / sizes[0], ".", color=COLOURS["truth"], label="singular value / first")
+    right.plot(order, residue, ".", color=COLOURS["rival"], label="error left by AdamW (rms)")
+    right.set(yscale="log", xlabel="singular direction", ylim=(1e-20, None))
+    right.legend(fontsize=8)
+    return figure
+
+
+def poles(found: Tensor, arc: Tensor) -> Figure:
+    """Closed-loop poles in the complex plane, with the true ones over the range of ω0 as an arc."""
+    figure, (axes,) = panels(1, width=4, height=3.8)
+    angle = torch.linspace(0, 2 * torch.pi, 200)
+    axes.plot(angle.cos(), angle.sin(), color=COLOURS["control"], linewidth=0.8)
+    for sign in (1, -1):
+        axes.plot(arc.real, sign * arc.imag, color=COLOURS["truth"], linewidth=3)
+    axes.plot(found.real, found.imag, ".", color=COLOURS["linear"], markersize=5)
+    axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
+    return figure
+
+
+# Chapter 3, the solver
+
+
+WAYS = ("third", "second", "highlight", "model")  # colours of the four ways, plainest first
+
+
+def frontier(rows: dict[str, tuple[int, float, Tensor, str]], target: float) -> Figure:
+    """One-step MSE of every seed against parameters and training minutes, one colour per way.
+
+    Rows are (parameters, minutes, MSE (seed,), colour); without minutes (0) only the left has them.
+    """
+    figure, (left, right) = panels(2, width=4.2, height=3.6, sharey=True)
+    for name, (size, minutes, values, colour) in rows.items():
+        look = {"color": COLOURS[colour], "label": "_" if colour == "control" else name}
+        left.plot([size] * len(values), values, "o", alpha=0.7, markersize=5, **look)
+        if minutes:
+            right.plot([minutes] * len(values), values, "o", alpha=0.7, markersize=5, **look)
+    left.plot([], [], "o", color=COLOURS["control"], label="the ladder")
+    for ax, xlabel in ((left, "parameters"), (right, "minutes of training per seed, one core")):
+        ax.axhline(target, color=COLOURS["control"], linestyle="--")
+        ax.set(xscale="log", yscale="log", xlabel=xlabel)
+    left.set(ylabel="one-step MSE")
+    figure.legend(*left.get_legend_handles_labels(), fontsize=8, loc="outside right upper")
+    return figure
+
+
+# Chapter 3, the criteria
+
+
+def encoding_and_error(left_out: Tensor, error: Tensor) -> Figure:
+    """One dot per position t: MSE against 1 − R², (seed, T) each, coloured by t."""
+    figure, (axes,) = panels(1, width=5.2, height=3.4)
+    position = torch.arange(2, left_out.shape[1] + 2).expand_as(left_out)
+    dots = axes.scatter(left_out, error, c=position, s=12, cmap="viridis")
+    figure.colorbar(dots, ax=axes, label="position t")
+    axes.set(xscale="log", yscale="log", xlabel="1 − R² of exp(AΔt)", ylabel="one-step MSE")
+    return figure
+
+
+def strips_by_kind(kinds: dict[str, dict[str, Tensor]], xlabel: str, mark: float) -> Figure:
+    """Strips of seeds by row, one colour per kind: {kind: {row: (seed,)}}."""
+    rows = list(next(iter(kinds.values())))
+    figure, (axes,) = panels(1, width=7, height=0.5 * len(rows) + 0.9)
+    axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
+    colours = ("model", "rival", "second", "third", "highlight")
+    for shift, (colour, (kind, values)) in enumerate(zip(colours, kinds.items(), strict=False)):
+        for row, name in enumerate(rows):
+            y = row + 0.22 * (shift - (len(kinds) - 1) / 2)
+            label = kind if row == 0 else None
+            look = {"color": COLOURS[colour], "alpha": 0.8, "markersize": 4, "label": label}
+            axes.plot(values[name], [y] * len(values[name]), "o", **look)
+    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel=xlabel)
+    axes.invert_yaxis()
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure

@@ -1,0 +1,51 @@
+"""The figures of chapter 5, drawn once with small arrays."""
+
+import numpy as np
+import torch
+
+from attention_in_motion.figures import odeformer as figures
+
+TIMES = np.linspace(0, 1, 5)
+
+
+def test_the_path_shows_points_words_and_the_curve():
+    observed = np.stack([TIMES, TIMES**2], axis=1)
+    words, looks = ["mul", "x_0", "x_1"], torch.rand(3, 5)
+    left, middle, right = figures.odeformer_path(TIMES, observed, words, looks, observed).axes
+    assert np.allclose(left.lines[1].get_ydata(), TIMES**2)
+    assert [tick.get_text() for tick in middle.get_yticklabels()] == words
+    assert np.allclose(middle.images[0].get_array(), looks)
+    assert np.allclose(right.lines[-1].get_ydata(), TIMES**2)
+
+
+def test_recognised_shows_one_dot_per_group_condition_and_method():
+    keys = [(g, c, m) for g in ("a", "b") for c in ("x", "y") for m in ("one", "two", "three")]
+    rows = []
+    for i, (group, condition, method) in enumerate(keys):
+        share = i / len(keys)
+        row = {"group": group, "condition": condition, "method": method, "share": share}
+        rows.append(row | {"low": share - 0.1, "high": share + 0.1})
+    panels = figures.recognised(rows, ["x", "y"], ["one", "two", "three"]).axes
+    assert [axes.get_title() for axes in panels] == ["x", "y"]
+    dots = [line for line in panels[0].lines if line.get_marker() == "o"]
+    assert [float(dot.get_xdata()[0]) for dot in dots] == [
+        0,
+        1 / 12,
+        2 / 12,
+        6 / 12,
+        7 / 12,
+        8 / 12,
+    ]
+
+
+def test_worked_examples_are_curves_in_time_or_portraits_in_the_plane():
+    flat, plane = TIMES[:, None], np.stack([TIMES, -TIMES], axis=1)
+    one, two = figures.worked({"1-D": (TIMES, flat, flat), "2-D": (TIMES, plane, plane)}).axes
+    assert one.get_xlabel() == "t" and two.get_xlabel() == "x"
+    assert np.allclose(two.lines[1].get_ydata(), -TIMES)
+
+
+def test_scores_below_minus_one_are_drawn_at_minus_one():
+    scores = torch.tensor([[0.5, -50.0], [0.7, -1.0], [0.9, -3.0]])
+    axes = figures.against_steepness(torch.tensor([1.0, 2.0]), scores).axes[0]
+    assert np.allclose(axes.lines[0].get_ydata(), [0.7, -1.0])

@@ -1,0 +1,162 @@
+"""The figures of chapters 1 to 3, drawn once with small arrays."""
+
+import numpy as np
+import pytest
+import torch
+
+from attention_in_motion.figures import oscillators as figures
+from attention_in_motion.figures.style import COLOURS
+
+STEPS = torch.arange(1, 31)
+
+
+def test_rollouts_show_truth_every_seed_and_slope_one():
+    true, predicted = torch.sin(0.1 * STEPS), torch.rand(3, 30)
+    errors = {"γ = 0": 1e-6 * torch.ones(3, 30), "γ = 0.1": 1e-5 * torch.ones(3, 30)}
+    figure = figures.rollouts(0.1 * STEPS, true, predicted, STEPS, errors)
+    left, right = figure.axes
+    drawn = [line.get_ydata() for line in left.lines]
+    np.testing.assert_allclose(drawn[0], true)
+    for seed in range(3):
+        np.testing.assert_allclose(drawn[1 + seed], predicted[seed])
+    labels = [text.get_text() for text in right.get_legend().get_texts()]
+    assert labels == ["γ = 0", "γ = 0.1", "slope 1"]
+    dotted = right.lines[-1].get_ydata()
+    assert dotted[9] == pytest.approx(1e-6)  # meets the first curve at n = 10
+    assert dotted[29] == pytest.approx(3 * dotted[9])
+    assert (right.get_xscale(), right.get_yscale()) == ("log", "log")
+
+
+def rows(axes):
+    """{label: the dots beside it}."""
+    names = {row: text.get_text() for row, text in enumerate(axes.get_yticklabels())}
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    return {names[line.get_ydata()[0]]: line for line in dots}
+
+
+def test_recovered_constants_and_distances_stand_beside_their_names():
+    distances = {"exact flow": torch.full((4,), 1e-7), "Euler": torch.full((4,), 1e-2)}
+    distances["RK4"] = torch.full((4,), 1e-5)
+    omega0, gamma = torch.full((4,), 1e-3), torch.full((4,), 1e-4)
+    left, right = figures.recovered(omega0, gamma, distances).axes
+    assert {k: line.get_xdata()[0] for k, line in rows(left).items()} == {
+        "ω0": pytest.approx(1e-3),
+        "γ": pytest.approx(1e-4),
+    }
+    assert {k: line.get_xdata()[0] for k, line in rows(right).items()} == {
+        name: pytest.approx(float(values[0])) for name, values in distances.items()
+    }
+    colours = {name: line.get_color() for name, line in rows(right).items()}
+    assert colours["exact flow"] == COLOURS["model"] != colours["Euler"] == colours["RK4"]
+
+
+def test_error_against_energy_marks_the_training_energy():
+    scales = torch.logspace(-2, 2, 5)
+    with_bias = torch.arange(1, 16.0).view(3, 5)
+    figure = figures.error_against_scale(scales, with_bias, 2 * with_bias, trained=2.5)
+    (axes,) = figure.axes
+    lines = {line.get_label(): line for line in axes.lines}
+    np.testing.assert_allclose(lines["with biases"].get_ydata(), with_bias[1])
+    np.testing.assert_allclose(lines["without biases"].get_ydata(), 2 * with_bias[1])
+    assert set(lines["mean training energy"].get_xdata()) == {2.5}
+
+
+def test_errors_stand_beside_the_loss_they_come_from():
+    errors = {name: torch.full((3,), 10.0**-row) for row, name in enumerate(figures.LOSSES)}
+    (axes,) = figures.errors_by_loss(errors, solved=1e-14).axes
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == [*figures.LOSSES.values(), "linear model, solved"]
+    dots = [line for line in axes.lines if line.get_marker() in ("o", "D")]
+    assert len(dots) == len(names)
+    for row, line in enumerate(dots):
+        assert line.get_ydata()[0] == row
+        assert line.get_xdata()[0] == pytest.approx(1e-14 if row == 4 else 10.0**-row)
+    both = COLOURS["model"], COLOURS["rival"]
+    assert [line.get_color() for line in dots] == [*both, *both, COLOURS["linear"]]
+
+
+def test_saliency_maps_show_the_norm_as_a_power_of_ten():
+    jacobian = torch.zeros(2, 3, 3, 2, 2)
+    jacobian[:, 1, 0, 0, 0] = torch.tensor([1e-1, 1e-3])  # output 1, input 0
+    figure = figures.saliency_maps({"eq3": jacobian, "eq1": jacobian})
+    left, right, bar = figure.axes
+    titles = [axes.get_title() for axes in (left, right)]
+    assert titles == ["loss on all positions", "loss on the last position"]
+    image = left.images[0].get_array()
+    assert image[1, 0] == pytest.approx(-2)  # the geometric mean over seeds
+    assert np.delete(image.ravel(), 3).max() == pytest.approx(-9)  # nothing anywhere else
+    assert (left.get_xlabel(), left.get_ylabel()) == ("input position j", "output position i")
+    assert left.images[0].get_clim() == right.images[0].get_clim()
+    assert "log10" in bar.get_ylabel()
+
+
+def test_attention_along_training_has_one_curve_per_loss():
+    shares = torch.tensor([[1.0, 0.1], [2.0, 0.2], [4.0, 0.4]])
+    figure = figures.shrinking_attention([10, 100], {"eq3": shares, "eq1": 10 * shares})
+    (axes,) = figure.axes
+    drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
+    assert list(drawn) == ["loss on all positions", "loss on the last position"]
+    np.testing.assert_allclose(drawn["loss on all positions"], [2.0, 0.2])
+    np.testing.assert_allclose(drawn["loss on the last position"], [20.0, 2.0])
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), [10, 100])
+
+
+def test_rungs_draw_every_seed_in_the_panel_of_its_model():
+    times, true = torch.arange(4.0), torch.tensor([1.0, 0.0, -3.0, 0.0])
+    shown = {f"model {i}": torch.full((i, 4), float(i)) for i in range(1, 6)}
+    figure = figures.rungs(times, true, shown)
+    drawn = [axes for axes in figure.axes if axes.lines]
+    assert [axes.get_title() for axes in drawn] == list(shown)
+    assert [len(axes.lines) for axes in drawn] == [2, 3, 4, 5, 6]  # the truth, then the seeds
+    assert list(drawn[0].lines[0].get_ydata()) == true.tolist()
+    assert drawn[0].get_ylim()[0] < -3.0 and drawn[0].get_ylim()[1] > 3.0
+    assert not figure.axes[-1].axison  # five models leave three panels empty
+
+
+def test_the_linear_question_shows_both_errors_and_both_spectra():
+    contexts = torch.tensor([1, 2, 5])
+    solved, descended = torch.tensor([1e-1, 1e-5, 1e-17]), torch.rand(2, 3)
+    sizes, residue = torch.tensor([4.0, 2.0, 1.0]), torch.tensor([1e-3, 1e-2, 1e-1])
+    left, right = figures.linear_question(contexts, solved, descended, sizes, residue).axes
+    assert np.allclose(left.lines[0].get_ydata(), solved)
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["1", "2", "5"]
+    assert np.allclose(right.lines[0].get_ydata(), [1.0, 0.5, 0.25])  # over the first
+    assert np.allclose(right.lines[1].get_ydata(), residue)
+    assert len(left.get_legend().get_texts()) == len(right.get_legend().get_texts()) == 2
+
+
+def test_poles_mirror_the_arc_of_the_true_ones():
+    found = torch.tensor([0.5 + 0.5j, 1.1 + 0.0j])
+    arc = torch.polar(torch.ones(3), torch.tensor([0.1, 0.2, 0.3]))
+    circle, upper, lower, dots = figures.poles(found, arc).axes[0].lines
+    assert np.allclose(np.hypot(*circle.get_data()), 1.0, atol=1e-6)
+    assert np.allclose(upper.get_ydata(), arc.imag) and np.allclose(lower.get_ydata(), -arc.imag)
+    assert np.allclose(dots.get_xdata(), found.real)
+
+
+def test_the_frontier_leaves_out_minutes_that_nobody_spent():
+    rows = {
+        "rung": (10, 2.0, torch.tensor([1e-2, 1e-3]), "control"),
+        "solved": (80, 0, torch.tensor([1e-9]), "linear"),
+    }
+    left, right = figures.frontier(rows, target=1e-9).axes
+    sizes = [list(line.get_xdata()) for line in left.lines if len(line.get_xdata()) > 0]
+    assert sizes[:2] == [[10, 10], [80]]
+    assert [list(line.get_xdata()) for line in right.lines][0] == [2.0, 2.0]
+    assert len(right.lines) == 2  # one way, and the target
+
+
+def test_dots_of_encoding_and_error_are_one_per_seed_and_position():
+    left_out, error = torch.rand(3, 5) + 0.1, torch.rand(3, 5) + 0.1
+    axes = figures.encoding_and_error(left_out, error).axes[0]
+    dots = axes.collections[0]
+    assert np.allclose(dots.get_offsets(), torch.stack([left_out, error], -1).flatten(0, 1))
+    assert dots.get_array().reshape(3, 5)[0].tolist() == [2, 3, 4, 5, 6]
+
+
+def test_strips_by_kind_are_labelled_once():
+    kinds = {name: {"a": torch.rand(4), "b": torch.rand(4)} for name in ("one", "two")}
+    axes = figures.strips_by_kind(kinds, "score", mark=1.0).axes[0]
+    assert len(axes.lines) == 1 + 2 * 2
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]

@@ -106,7 +106,7 @@ def test_libraries_stay_where_they_belong():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         lines = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
         roots = {getattr(n, "module", None) or a.name for n in lines for a in n.names}
-        folder, _, rest = name.partition(".")
+        folder = name.split(".")[0]
         for library, home in ONLY_IN.items():
             used = any(root.split(".")[0] == library for root in roots)
             commands = folder == "__main__" or name in RECORDED_COMMANDS

@@ -142,7 +142,7 @@ def test_the_frontier_leaves_out_minutes_that_nobody_spent():
     left, right = figures.frontier(rows, target=1e-9).axes
     sizes = [list(line.get_xdata()) for line in left.lines if len(line.get_xdata()) > 0]
     assert sizes[:2] == [[10, 10], [80]]
-    assert [list(line.get_xdata()) for line in right.lines][0] == [2.0, 2.0]
+    assert list(right.lines[0].get_xdata()) == [2.0, 2.0]
     assert len(right.lines) == 2  # one way, and the target
 
 

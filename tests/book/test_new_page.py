@@ -74,8 +74,8 @@ def test_a_page_is_added_by_the_written_steps(tmp_path):
     add_line(source / "contents.py", "    criteria,\n", "    falling,\n")
     add_line(source / "contents.py", "        odeformer,\n", "        falling,\n")
     # 2. the notebook
-    page = new_notebook(cells=CELLS, metadata={"kernelspec": {"name": "python3"}})
-    page.metadata.kernelspec |= {"display_name": "Python 3", "language": "python"}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    page = new_notebook(cells=CELLS, metadata={"kernelspec": kernel})
     nbformat.write(page, copy / "book" / "06_falling.ipynb")
     # 3. the tables of contents
     add_line(copy / "_toc.yml", "      - file: 05_odeformer\n", "      - file: 06_falling\n")

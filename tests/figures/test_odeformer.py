@@ -14,7 +14,7 @@ def test_the_path_shows_points_words_and_the_curve():
     left, middle, right = figures.odeformer_path(TIMES, observed, words, looks, observed).axes
     assert np.allclose(left.lines[1].get_ydata(), TIMES**2)
     assert [tick.get_text() for tick in middle.get_yticklabels()] == words
-    assert np.allclose(middle.images[0].get_array(), looks)
+    assert np.allclose(middle.images[0].get_array(), looks.numpy())
     assert np.allclose(right.lines[-1].get_ydata(), TIMES**2)
 
 

@@ -517,11 +517,14 @@ def test_the_command(wrapper, path, tmp_path, capsys, monkeypatch):
     torch.save(wrapper, path)
     command = ["aim", "convert-official", str(path), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", command)
-    assert __main__.main() == 0
+    with pytest.raises(SystemExit, match="0"):
+        __main__.main()
     assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "odeformer.safetensors")
     path.write_bytes(b"PK")
-    assert __main__.main() == 2
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main()
     path.unlink()
-    assert __main__.main() == 2
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main()
     errors = capsys.readouterr().err.splitlines()
     assert errors == [f"error: {path}: File is not a zip file", f"error: {path}: no such file"]

@@ -6,6 +6,7 @@ import torch
 
 from attention_in_motion.odeformer import recognise, train, weights
 from attention_in_motion.odeformer.language.expressions import constants_of, skeleton
+from attention_in_motion.paths import ROOT
 
 SYSTEMS = {
     "exponential": ([["mul", -0.5, "x_0"]], [2.0], 6),
@@ -42,7 +43,7 @@ def test_the_recorded_command_describes_the_recorded_run(name, monkeypatch):
 
     Fields that came later than the record have their defaults.
     """
-    monkeypatch.chdir(weights.ROOT)
+    monkeypatch.chdir(ROOT)
     record = weights.record_of(name)
     program, words = record["command"].split(".train ")
     assert program == "python -m attention_in_motion.odeformer"

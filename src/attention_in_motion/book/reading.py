@@ -17,6 +17,7 @@ from attention_in_motion.claims import HEAD, MIME
 
 GLUED = "application/papermill.record/"  # glue's prefix for what it stores in a notebook
 TOLERANCE = 1e-2  # relative, of exact and shipped numbers
+FACTOR = 30  # between rounding errors of two machines; a hundred is a change
 ROUNDING = 1e-12  # what is smaller is rounding error, whatever its source
 
 
@@ -126,7 +127,7 @@ def difference(old: dict[str, Any], new: dict[str, Any] | None) -> str | None:
     """What changed beyond tolerance between two records of one claim; None if nothing did.
 
     Live claims must have overlapping intervals: another machine's rounding trains other members of
-    the same ensemble. Rounding errors must agree within a factor of ten; every other number within
+    the same ensemble. Rounding errors must agree within FACTOR; every other number within
     one per cent, and a share of exactly 0 or 1 to the last count.
     """
     if new is None:
@@ -148,7 +149,8 @@ def allowed(old: dict[str, Any]) -> tuple[float, float]:
     if old["source"] == "live":
         return tuple(old["interval"])
     if old["source"] == "rounding" or 0 < size < ROUNDING:
-        ends = (0.0, max(10 * size, 1e-15)) if size < ROUNDING else (size / 10, 10 * size)
+        least = size / FACTOR if size >= ROUNDING else 0.0  # nearer to nothing is no news
+        ends = least, max(FACTOR * size, 1e-40)
         return ends if value >= 0 else (-ends[1], -ends[0])
     margin = 1e-9 if value in (0.0, 1.0) else TOLERANCE * size
     return value - margin, value + margin

@@ -25,10 +25,10 @@ LearningRate = Annotated[float, Field(gt=0, le=1)]
 Seeds = Annotated[int, Field(ge=2, le=1000)]  # an interval over seeds needs at least two
 
 SENTENCES = {
-    "greater_than": "must be > {gt}",
-    "greater_than_equal": "must be >= {ge}",
-    "less_than": "must be < {lt}",
-    "less_than_equal": "must be <= {le}",
+    "greater_than": "must be > {gt:g}",
+    "greater_than_equal": "must be >= {ge:g}",
+    "less_than": "must be < {lt:g}",
+    "less_than_equal": "must be <= {le:g}",
     "bool_type": "must be True or False",
     "int_type": "must be a whole number",
     "float_type": "must be a number",

@@ -19,7 +19,7 @@ def odeformer_path(
         left.plot(times, values, ".", color=COLOURS[colour])
         right.plot(times, values, ".", color=COLOURS[colour], alpha=0.4)
     right.plot(times, found, color=COLOURS["truth"], linewidth=1)
-    middle.imshow(attention, aspect="auto", cmap="viridis")
+    middle.imshow(attention.numpy(), aspect="auto", cmap="viridis")
     middle.set(yticks=range(len(words)), xlabel="point", title="looked at while writing")
     middle.set_yticklabels(words, fontsize=7)
     middle.grid(False)

@@ -14,7 +14,7 @@ TOY |= {"n_test": 64, "rollout_steps": 10, "solver_seeds": 3, "solver_steps": 5}
 
 def test_polishing_is_what_solves_the_moved_task(rerun):
     rough = rerun(PAGE, **MOVED, **TOY, polishing=0, gamma_seeds=2).claims
-    fine = rerun(PAGE, **MOVED, **TOY, polishing=5, gamma_seeds=2).claims
+    fine = rerun(PAGE, **MOVED, **TOY, polishing=10, gamma_seeds=2).claims
     assert fine["P2.15"]["value"] < rough["P2.15"]["value"] / 10
     assert fine["P2.15"]["n_seeds"] == 3 and fine["P2.18b"]["n_seeds"] == 2
     assert fine["P2.15c"]["value"] > rough["P2.15c"]["value"]  # no linear rule in disguise
@@ -45,3 +45,13 @@ def test_the_solvers_stay_small_and_the_ladder_is_beside_them():
         assert sum(w[0].numel() for w in run.model().parameters()) <= 16_000
         assert run.iterations == (7 if name == chapter.BEST else 0)
     assert isinstance(runs["solver plain"].draw(torch.Generator(), 1)[0], torch.Tensor)
+
+
+@pytest.mark.parametrize("lowest", [1.0, 4.0])
+def test_windows_begin_later_by_as_many_radians_whatever_the_range(lowest):
+    physics = {"omega0_min": lowest, "omega0_max": 2 * lowest, "gamma": 0.1, "dt": 0.1}
+    seeds = {"solver_seeds": 2, "gamma_seeds": 2, "polishing": 0, "device": "cpu"}
+    p = chapter.Parameters.given({**TOY, **physics, **seeds, "gamma_max": 0.5})
+    runs = chapter.runs(p)
+    assert p.later * lowest == runs["solver small"].later * lowest == 5.0
+    assert runs["solver plain"].later == 0.0

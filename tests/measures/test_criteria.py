@@ -31,7 +31,7 @@ class Planted(nn.Module):
         super().__init__()
         self.seeds, self.resid_mid = nn.Parameter(torch.zeros(2)), nn.Identity()
 
-    def forward(self, x):
+    def forward(self, x, last=True):
         k = self.resid_mid(in_context_map(x).flatten(-2)[:, :, None])  # (seed, n, 1, 4)
         return (k.unflatten(-1, (2, 2)) * x[:, :, -1:, None, :]).sum(-1)  # (seed, n, 1, 2)
 
@@ -119,3 +119,71 @@ def test_no_power_is_lost_because_the_step_is_short(dt):
     # (AΔt)^j has two entries that vary, and AΔt itself one: its other entry is Δt
     assert criteria.taylor_powers(make(dt=dt)).shape[1] == 9
     assert criteria.multistep(make(dt=dt)).shape[1] == 1
+
+
+def test_every_target_has_the_score_of_a_probe_of_its_own():
+    test, half = make(300), probes.every_other(300)
+    stream = torch.stack([criteria.cubic(test), criteria.cubic(test) ** 2])[:, :, None]
+    found = criteria.target_scores(stream, test, half)
+    for name, target in criteria.targets(test).items():
+        alone = probes.encoding(stream, target, half).mean(-1)
+        assert torch.allclose(found[name], alone, atol=1e-8) and found[name].shape == (2, 1)
+    # ω0² and AΔt = (Δt, −ω0² Δt) are among the monomials of the first seed
+    assert found["ω0²"][0] > 0.999 and found["AΔt, multistep"][0] > 0.999
+    assert found["exp(AΔt)"][0] < 0.99
+
+
+def test_the_cubic_holds_every_monomial_once():
+    test = make(10)
+    omega0, dt = test.omega0, test.dt
+    first = [omega0, omega0**2, omega0**3, omega0 * dt, omega0**2 * dt, omega0 * dt**2]
+    wanted = torch.stack([dt, dt**2, dt**3, *first], dim=1)
+    order = [columns.argsort() for columns in (criteria.cubic(test)[0], wanted[0])]
+    assert torch.allclose(criteria.cubic(test)[:, order[0]], wanted[:, order[1]])
+
+
+def test_prefixes_are_probes_on_the_first_states_up_to_the_whole_window():
+    test, half = make(400, dt=0.3, context=9), probes.every_other(400)
+    found, k = criteria.prefix_scores(test, half), criteria.exponential(test)
+    assert found.shape == (1, 8)
+    shortest = probes.held_out_r2(test.states[:, :2].flatten(1), k, half).mean()
+    whole = probes.of_windows(test, k, half).mean()
+    assert torch.allclose(found[0, [0, -1]], torch.stack([shortest, whole]))
+    assert shortest + 0.01 < whole
+
+
+def test_ranks_agree_where_the_better_encoded_position_errs_less():
+    error = torch.tensor([[1e-1, 1e-3, 1e-2, 1e-6], [1e-6, 1e-2, 1e-3, 1e-1]], dtype=double)
+    r2s = torch.tensor([[-5.0, 0.8, 0.7, 0.9]], dtype=double)
+    assert criteria.rank_correlations(r2s, error) == pytest.approx([1.0, -1.0])
+    assert criteria.rank_correlations(r2s.expand(2, 4), error) == pytest.approx([1.0, -1.0])
+
+
+def test_probes_without_a_network_see_the_features_alone():
+    test, half = make(200), probes.every_other(200)
+    numbers = criteria.cubic(test)
+    stream = criteria.without_network(numbers)
+    assert stream.shape == (1, 200, 1, 9)
+    square = test.omega0[:, None] ** 2
+    alone = probes.held_out_r2(numbers, square, half)
+    assert torch.allclose(probes.encoding(stream, square, half)[0, 0], alone)
+
+
+def test_the_residual_stream_is_the_streams_without_the_heads():
+    model = OscillatorRun(seeds=(0, 1), context=6, n_layers=2, d_model=4).model().double()
+    test = make(n=10)
+    whole, kept = probes.streams(model, test), probes.residual(model, test)
+    assert set(whole) - set(kept) == {f"blocks.{i}.attention.heads" for i in range(2)}
+    order = list(kept)
+    assert (order[0], order[-1]) == ("resid_pre", "blocks.1.resid_post")
+    # the last place is what the answer is read from
+    windows = test.windows.expand(2, -1, -1, -1)
+    assert torch.allclose(model.W_U(kept["blocks.1.resid_post"]), model(windows))
+
+
+def test_shuffled_labels_are_the_same_labels_of_other_rows():
+    labels = noise(200, 2)
+    mixed = probes.shuffled(labels)
+    assert torch.equal(mixed.sort(0).values, labels.sort(0).values)
+    assert (mixed == labels).all(1).sum() < 10
+    assert torch.equal(mixed, probes.shuffled(labels))

@@ -24,6 +24,11 @@ class Parameters(VariableDamping):
     polishing: Annotated[int, Field(ge=0)]
     gamma_seeds: Seeds
 
+    @property
+    def later(self) -> float:
+        """How late a window of training may begin [time]: five radians of the slowest motion."""
+        return 5.0 / self.omega0_min
+
 
 RULES = rules(
     PAGE,
@@ -119,10 +124,10 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     from attention_in_motion.training.oscillator import SolverRun
 
     budget = {"seeds": tuple(range(p.solver_seeds)), "steps": p.solver_steps}
-    shared = {**p.physics, **SHARED, **budget}
+    shared = {**p.physics, **SHARED, **budget, "later": p.later}
     polished = {"iterations": p.polishing}
     found: dict[str, OscillatorRun] = {
-        f"solver {name}": SolverRun(**shared, **shape, **(polished if name == BEST else {}))
+        f"solver {name}": SolverRun(**{**shared, **shape, **(polished if name == BEST else {})})
         for name, shape in SOLVERS.items()
     }
     damped = {"gamma_min": 0.0, "gamma_max": p.gamma_max, "points": 1024}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from attention_in_motion.measures.criteria import Features, exponential
 from attention_in_motion.measures.probes import ridge
-from attention_in_motion.measures.trajectories import TestSet, for_every_seed
+from attention_in_motion.measures.trajectories import AT_ONCE, TestSet, in_parts, predictor
 from attention_in_motion.models.activations import replaced
 from attention_in_motion.models.transformer import size_of
 from attention_in_motion.physics import oscillator
@@ -93,13 +93,31 @@ def random_move(move: Tensor) -> Tensor:
     return stray * move.norm(dim=-1, keepdim=True) / stray.norm(dim=-1, keepdim=True)
 
 
-@torch.no_grad()
 def answers(model: nn.Module, test: TestSet) -> Tensor:
     """The model's answer at the last position: (seed, n, 2)."""
-    return model(for_every_seed(model, test.windows))[:, :, -1]
+    return in_parts(predictor(model), test.windows[None])
 
 
 @torch.no_grad()
+def moved_answers(model: nn.Module, place: str, test: TestSet, move: Tensor) -> Tensor:
+    """The same with `move` (seed, n, T' d) added to the stream at `place`.
+
+    The last block computes the last position alone; its other positions, moved or not, reach no
+    answer.
+    """
+    found, predict = [], predictor(model)
+    parts = zip(test.windows.split(AT_ONCE), move.split(AT_ONCE, dim=1), strict=True)
+    for windows, part in parts:
+        with replaced(model, place, lambda h, part=part: h + newest(part, h)):
+            found.append(predict(windows[None]))
+    return torch.cat(found, dim=1)
+
+
+def newest(move: Tensor, h: Tensor) -> Tensor:
+    """A move (seed, n, T' d) at as many of its last positions as h (seed, n, ≤ T', d) has."""
+    return move.unflatten(2, (-1, h.shape[3]))[:, :, -h.shape[2] :]
+
+
 def score_of(
     model: nn.Module, place: str, start: TestSet, goal: TestSet, move: Tensor, unmoved: Tensor
 ) -> Tensor:
@@ -109,8 +127,7 @@ def score_of(
     ΔK = K_b − K_a; so 0 if nothing moves, however wrong the model is. `start` and `goal` end in the
     same states.
     """
-    with replaced(model, place, lambda h: h + move.unflatten(2, h.shape[2:])):
-        change = answers(model, start) - unmoved
+    change = moved_answers(model, place, start, move) - unmoved
     return follow_score(start.next + change, start.next, goal.next)
 
 
@@ -148,7 +165,6 @@ def follow_everywhere(
     return scores
 
 
-@torch.no_grad()
 def ceiling(model: nn.Module, start: TestSet, goal: TestSet) -> Tensor:
     """The score of a perfect move: the model shown the windows of `goal` instead: (seed, n)."""
     first, second = answers(model, start), answers(model, goal)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from attention_in_motion.measures.trajectories import TestSet, for_every_seed
+from attention_in_motion.measures.trajectories import AT_ONCE, TestSet, for_every_seed
 from attention_in_motion.models.activations import record
 
 
@@ -58,9 +58,13 @@ def streams(model: nn.Module, test: TestSet) -> dict[str, Tensor]:
 
     A model that answers for the last position alone has T' = 1 in its last block.
     """
-    seen = record(model, for_every_seed(model, test.windows))
-    kept = {name: h for name, h in seen.items() if name.endswith(("heads", "pre", "mid", "post"))}
-    return {n: h.transpose(2, 3).flatten(3) if n.endswith("heads") else h for n, h in kept.items()}
+    found: dict[str, list[Tensor]] = {}
+    for windows in test.windows.split(AT_ONCE):  # MLPs and weights of all windows fill no memory
+        for name, h in record(model, for_every_seed(model, windows)).items():
+            if name.endswith(("heads", "pre", "mid", "post")):
+                side_by_side = h.transpose(2, 3).flatten(3) if name.endswith("heads") else h
+                found.setdefault(name, []).append(side_by_side)
+    return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
 
 
 def residual(model: nn.Module, test: TestSet) -> dict[str, Tensor]:

@@ -76,8 +76,14 @@ def test_a_claim_carries_everything_its_reader_needs():
         (0.0, "0"),
         (0.8641, "0.864"),
         (63.054, "63.1"),
+        (2323.4, "2320"),
+        (9999.0, "10000"),
         (2.5e12, "2.5 × 10¹²"),
     ],
 )
 def test_numbers_are_shown_as_in_print(value, text):
     assert claims.shown(value) == text
+
+
+def test_an_estimate_is_shown_with_its_interval():
+    assert claims.estimate(0.625, (0.306, 7e-6)) == "0.625 [0.306, 7.0 × 10⁻⁶]"

@@ -71,7 +71,3 @@ def test_the_end_of_training_is_always_looked_at():
     assert torch.equal(twelve, trained.tensors["weights.blocks.0.attention.W_O.W"])
     assert torch.equal(ten, trained.tensors["snapshot.10.blocks.0.attention.W_O.W"])
     assert not torch.equal(ten, twelve)
-
-
-def test_an_estimate_is_shown_with_its_interval():
-    assert chapter.with_interval((0.625, (0.306, 7e-6))) == "0.625 [0.306, 7.0 × 10⁻⁶]"

@@ -17,12 +17,10 @@ from attention_in_motion.chapters.page import (
     require,
     rules,
 )
-from attention_in_motion.claims import shown
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from attention_in_motion.statistics import Estimate
     from attention_in_motion.training.oscillator import OscillatorRun
     from attention_in_motion.training.store import Trained
 
@@ -141,9 +139,3 @@ def along_training(trained: Trained) -> dict[int, nn.Module]:
     """
     saved = {step: trained.at(step) for step in trained.run.snapshots if step > 0}
     return saved | {trained.run.steps: trained.model}
-
-
-def with_interval(estimate: Estimate) -> str:
-    """An estimate as a cell of a table: '0.625 [0.306, 0.863]'."""
-    value, (low, high) = estimate
-    return f"{shown(value)} [{shown(low)}, {shown(high)}]"

@@ -4,12 +4,11 @@
                                                   [--resume | --fresh]
 
 CONFIG.toml has the tables [model] (ODEFormerConfig), [stream] (StreamConfig) and [training]
-(TrainingConfig). float32 on a CPU, bfloat16 autocast on a GPU. A killed run started again with the
-same arguments goes on from its last checkpoint, which lies beside PATH under the digest of its
-configuration. With --resume it must find one, and where another configuration's lies it is not
-passed over in silence: the command says so and stops, unless told --fresh, which starts at step 0
-whatever there is. The result is PATH, all weights as safetensors, and beside it a .json that says
-how they were made.
+(TrainingConfig). A killed run started again with the same arguments goes on from its last
+checkpoint, which lies beside PATH under the digest of its configuration. With --resume it must find
+one, and where another configuration's lies it is not passed over in silence: the command says so
+and stops, unless told --fresh, which starts at step 0 whatever there is. The result is PATH, all
+weights as safetensors, and beside it a .json that says how they were made.
 """
 
 from __future__ import annotations
@@ -58,8 +57,9 @@ class TrainingConfig:
 
     `optimiser` "muon" gives the hidden matrices to Muon, with the peak rate `matrix_lr`; the rest
     keep AdamW and `lr`. With `average` > 0 the result is the mean of the weights over that share of
-    the steps, the last. `ordered_numbers` starts the number words in order (see `order_numbers`);
-    without it they start as in the published model. Raises ValueError for a number that is not
+    the steps, the last. `bfloat16` takes products in that precision, as a GPU always does; weights
+    stay float32. `ordered_numbers` starts the number words in order (see `order_numbers`); without
+    it they start as in the published model. Raises ValueError for a number that is not
     positive, an average outside [0, 1) or an unknown optimiser.
     """
 
@@ -73,10 +73,11 @@ class TrainingConfig:
     optimiser: str = "adamw"
     matrix_lr: float = 2e-3
     average: float = 0.0
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name not in ("ordered_numbers", "optimiser", "average") and value <= 0:
+            if not isinstance(value, bool | str) and name != "average" and value <= 0:
                 raise ValueError(f"{name} = {value}: must be positive")
         if not 0 <= self.average < 1:
             raise ValueError(f"average = {self.average}: must lie in [0, 1)")
@@ -204,22 +205,23 @@ def check_checkpoint(config: RunConfig, out: Path, resume: bool | None) -> None:
 
 def train(config: RunConfig, out: Path, command: str, device: torch.device) -> None:
     """Train from scratch or from the checkpoint beside `out`, then write weights and record."""
+    plan = config.training
     model = ODEFormer(config.model, seeded(config.seed, INITIALISATION))
-    if config.training.ordered_numbers:
+    if plan.ordered_numbers:
         order_numbers(model)
     source, progress = batches(config.stream, config.seed), Progress(config)
+    dtype = torch.bfloat16 if plan.bfloat16 or device.type == "cuda" else torch.float32
 
     def at_step(step: int) -> Batch:
         progress.at(step)
         return source(step)
 
     def loss(model: ODEFormer, batch: Batch) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16):
             value = model.loss(**batch)
         progress.update(batch, value)
         return value[None]  # (seed,) with one seed
 
-    plan = config.training
     losses, _ = fit(
         model,
         loss,
@@ -231,6 +233,7 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         clip=plan.clip,
         optimiser=plan.optimiser,
         matrix_lr=plan.matrix_lr,
+        matrix_dtype=dtype,
         average=plan.average,
         checkpoint=checkpoint_of(config, out),
         checkpoint_every=plan.checkpoint_every,
@@ -244,7 +247,7 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         "seed": config.seed,
         "steps": plan.steps,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "dtype": "bfloat16 autocast" if device.type == "cuda" else "float32",
+        "dtype": "bfloat16 autocast" if dtype == torch.bfloat16 else "float32",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "seconds_since_last_start": round(seconds, 1),

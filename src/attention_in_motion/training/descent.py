@@ -122,31 +122,39 @@ def save_atomically(write: Callable[[Path], Any], path: Path) -> None:
 NEWTON_SCHULZ = (3.4445, -4.775, 2.0315)  # K. Jordan's quintic: steep at 0, within 0.3 of 1 at 1
 
 
-def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
+def orthogonal(matrices: Tensor, iterations: int = 5, dtype: torch.dtype | None = None) -> Tensor:
     """About U Vᵀ of each matrix U S Vᵀ, singular values within [0.7, 1.2]: (n, rows, columns).
 
-    X ← a X + (b A + c A²) X with A = X Xᵀ, from X = M/|M|. In float32: bfloat16, in which
-    `torch.optim.Muon` computes this, is a hundred times slower on a processor without it.
+    X ← a X + (b A + c A²) X with A = X Xᵀ, from X = M/|M|, in `dtype` (default: the matrices').
+    bfloat16, in which `torch.optim.Muon` computes this, is a hundred times slower on a processor
+    without it, and twice as fast on one with it.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).to(dtype or matrices.dtype)
     a, b, c = NEWTON_SCHULZ
     for _ in range(iterations):
         square = x @ x.mT  # (n, rows, rows)
         x = a * x + (b * square + c * square @ square) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
     """W ← W − 0.2 √max(rows, columns) · lr · orthogonal(momentum of the gradient), for matrices.
 
     The momentum is Nesterov's, μ = 0.95. The factor gives an update the usual size of AdamW's, so
-    the two rates compare. Source: K. Jordan, "Muon" (2024); the factor of J. Liu et al. (2025).
+    the two rates compare; `dtype` is that of the products in `orthogonal`. Source: K. Jordan, "Muon" (2024); the factor of J. Liu et al. (2025).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95):
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float = 0.95,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self) -> None:
@@ -156,7 +164,7 @@ class Muon(torch.optim.Optimizer):
                 alike.setdefault(weight.shape, []).append(weight)
             for shape, weights in alike.items():
                 directions = torch.stack([self.direction(w, group["momentum"]) for w in weights])
-                updates = orthogonal(directions).unbind()  # one product for all of one shape
+                updates = orthogonal(directions, dtype=self.dtype).unbind()  # one product a shape
                 rate = 0.2 * max(shape) ** 0.5 * group["lr"]
                 torch._foreach_add_(weights, updates, alpha=-rate)
 
@@ -201,7 +209,12 @@ def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
 
 
 def build_optimiser(
-    model: nn.Module, kind: str, lr: float, matrix_lr: float, weight_decay: float
+    model: nn.Module,
+    kind: str,
+    lr: float,
+    matrix_lr: float,
+    weight_decay: float,
+    matrix_dtype: torch.dtype | None = None,
 ) -> torch.optim.Optimizer | Together:
     """AdamW for all parameters; or, if `kind` is "muon", Muon with `matrix_lr` for the hidden ones.
 
@@ -214,7 +227,7 @@ def build_optimiser(
         return adamw(model.parameters())
     hidden = hidden_matrices(model)
     others = [p for p in model.parameters() if all(p is not weight for weight in hidden)]
-    return Together(Muon(hidden, matrix_lr), adamw(others))
+    return Together(Muon(hidden, matrix_lr, dtype=matrix_dtype), adamw(others))
 
 
 def fit(
@@ -230,6 +243,7 @@ def fit(
     clip: float | None = None,
     optimiser: str = "adamw",
     matrix_lr: float = 2e-3,
+    matrix_dtype: torch.dtype | None = None,
     average: float = 0.0,
     snapshots: Iterable[int] = (),
     checkpoint: Path | None = None,
@@ -246,7 +260,7 @@ def fit(
     continues bit for bit from its last saved step; the file is removed when the run ends.
     """
     model.to(device)
-    descent = build_optimiser(model, optimiser, lr, matrix_lr, weight_decay)
+    descent = build_optimiser(model, optimiser, lr, matrix_lr, weight_decay, matrix_dtype)
     peaks = [group["lr"] for group in descent.param_groups]
     state = resume(checkpoint, model, descent) or {"step": 0, "losses": None, "snapshots": {}}
     first_averaged = steps - round(average * steps)

@@ -29,6 +29,17 @@ def test_short_steps_are_taylors_and_long_ones_are_not(rerun, tmp_path):
     assert tiny["P2.23"]["n_seeds"] == 2
 
 
+def test_pairs_that_fit_are_kept_in_order_and_too_few_are_refused_in_one_line():
+    fits = torch.zeros(100, dtype=torch.bool)
+    fits[3::6] = True
+    assert chapter.pairs_kept(fits).tolist() == list(range(3, 100, 6))
+    fits[9:] = False
+    with pytest.raises(
+        ValueError, match=r"^1 of 100 pairs of windows start as in training, 16 are"
+    ):
+        chapter.pairs_kept(fits)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [

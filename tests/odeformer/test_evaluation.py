@@ -17,6 +17,7 @@ from attention_in_motion.odeformer.evaluation import (
     Case,
     answer_of,
     ask,
+    ceilings,
     draw_cases,
     follow,
     main,
@@ -24,6 +25,7 @@ from attention_in_motion.odeformer.evaluation import (
     rows_of,
     score,
     share_over_samples,
+    subgroups,
 )
 from attention_in_motion.odeformer.language.expressions import constants_of, skeleton, vector_field
 from attention_in_motion.odeformer.language.tokens import System
@@ -71,7 +73,18 @@ def test_two_cases_of_every_family_prior_and_dimension(cases):
     priors = dict.fromkeys(("official 1-D", "official 2-D", "repaired 1-D", "repaired 2-D"), 2)
     priors |= {"official prior": 4, "repaired prior": 4}
     families = dict.fromkeys(FAMILIES, 2) | {"families 1-D": 10, "families 2-D": 18}
+    slow = {name: counts.pop(f"{name}, ω ≤ 3", 0) for name in ("oscillator", "damped")}
     assert counts == priors | families
+    assert all(0 <= n <= 2 for n in slow.values())
+
+
+def test_slow_oscillators_are_counted_once_more():
+    def found(name, omega):
+        case = Case((name,), [["x_1"], ["mul", -(omega**2), "x_0"]], TIMES, TIMES, TIMES)
+        return subgroups(name, case)
+
+    assert found("oscillator", 2.9) == ["oscillator, ω ≤ 3"] and found("oscillator", 3.1) == []
+    assert found("damped", 2.9) == ["damped, ω ≤ 3"] and found("pendulum", 2.9) == []
 
 
 def test_random_skeletons_are_held_out_and_new_each_time(cases):
@@ -169,6 +182,30 @@ def test_the_best_on_what_was_observed_is_chosen(cases):
     answers = [given(still, stiff, case.system, [["mul", math.inf, "x_0"]]) for case in one]
     for values in score(one, [case.values for case in one], answers):
         assert min(values) > 1 - 1e-6
+
+
+def test_half_of_the_points_is_scored_on_all_of_them(cases):
+    """Observed is every second point; a curve that is right there and wrong between fails."""
+    observed = [case.values[::2] for case in cases]
+    for values in score(cases, observed, [given(case.system) for case in cases], every=2):
+        assert min(values) > 1 - 1e-6
+    fast = next(case for case in cases if len(case.system) == 2)
+    zigzag = fast.values.copy()
+    zigzag[1::2] += 10 * np.ptp(zigzag, axis=0)
+    wrong = fast._replace(values=zigzag)
+    [old], [new] = score([wrong], [zigzag[::2]], [given(fast.system)], every=2)
+    assert old < 0.5 and new > 1 - 1e-6
+
+
+def test_ceilings_know_the_form(model, cases):
+    """Constants of two digits nearly give the trajectory; refined on clean data, entirely."""
+    observed, times = [case.values for case in cases], cases[0].times
+    answers = ceilings(model, cases, observed, times)
+    scores = {name: np.array(score(cases, observed, given)) for name, given in answers.items()}
+    written, refined = scores["true form, written"], scores["true form, refined"]
+    assert np.median(written) > 0.99 and np.median(refined) > 1 - 1e-9
+    assert (refined[0] >= written[0] - 1e-12).all()
+    assert np.median(1 - refined[0]) < 1e-3 * np.median(1 - written[0])
 
 
 def test_no_answer_scores_nothing(cases):
@@ -278,6 +315,8 @@ def weights(model, tmp_path):
 def test_the_command_gives_the_same_each_time(weights, monkeypatch):
     monkeypatch.setattr(evaluation, "BATCH", 5)
     monkeypatch.setattr(evaluation, "MAX_TOKENS", 40)
+    monkeypatch.setattr(evaluation, "N_POPULATION", 10)
+    monkeypatch.delitem(evaluation.CONDITIONS, "noise 0.05")
     monkeypatch.setattr(train, "VALIDATION_BATCHES", 8)
     texts = []
     for name in ("one.json", "two.json"):
@@ -287,19 +326,29 @@ def test_the_command_gives_the_same_each_time(weights, monkeypatch):
     assert texts[0] == texts[1]
     result = json.loads(texts[0][0])
     assert result["n"] == 1 and result["n_points"] == 25 and result["seed"] == 0
+    conditions, methods = 4, 5
     n_groups = len(FAMILIES) + 2 + 4 + 2
-    assert len(result["rows"]) == n_groups * 3 * 4
+    slow = {one["group"] for one in result["rows"] if "≤" in one["group"]}
+    assert len(result["rows"]) == (n_groups + len(slow)) * conditions * methods
     assert {one["condition"] for one in result["rows"]} == {
-        f"{start}, noise {noise}"
+        f"{start}, {condition}"
         for start in ("given start", "new start")
-        for noise in ("0", "0.05")
+        for condition in ("noise 0", "half the points")
     }
-    assert {one["method"] for one in result["rows"]} == {"greedy", "10 samples", "polynomial"}
+    assert {one["method"] for one in result["rows"]} == {
+        *("greedy", "10 samples", "polynomial"),
+        *("true form, written", "true form, refined"),
+    }
     assert all(0 <= one["low"] <= one["share"] <= one["high"] <= 1 for one in result["rows"])
+    for counts in result["population"].values():
+        drawn = counts.pop("drawn")
+        assert drawn == 10 == sum(counts.values())
     kinds = {one["kind"]: one for one in result["tokens"] if one["systems"] == "families"}
     assert {one["systems"] for one in result["tokens"]} == {"all", "families"}
     assert kinds["end"]["n"] == 16 and {"all", "operator", "mantissa"} < set(kinds)
-    assert texts[0][1].count("\n") == len(result["rows"]) + len(result["tokens"]) + 3
+    assert (
+        texts[0][1].count("\n") == len(result["rows"]) + len(result["tokens"]) + len(FAMILIES) + 4
+    )
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,21 @@ def committed(notebook: NotebookNode) -> NotebookNode:
     """What is kept of an executed page: no progress on stderr, no versions, no timings."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            kept = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = joined(kept)
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
     return notebook
+
+
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Printed text in one piece where the kernel sent it in several: how many is chance."""
+    whole: list[NotebookNode] = []
+    for out in outputs:
+        if whole and out.output_type == whole[-1].output_type == "stream":
+            whole[-1].text += out.text
+        else:
+            whole.append(out)
+    return whole
 
 
 def run(page: str, given: Mapping[str, str]) -> Path:

@@ -8,22 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from attention_in_motion.chapters.page import (
-    Count,
-    LearningRate,
-    Positive,
-    Seeds,
-    claim,
-    require,
-    rules,
-)
-from attention_in_motion.chapters.page import (
-    Parameters as PageParameters,
-)
+from attention_in_motion.chapters.oscillators import FrequencyRange
+from attention_in_motion.chapters.page import Positive, claim, require, rules
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,27 +23,15 @@ if TYPE_CHECKING:
 PAGE = "03_variable_omega/criteria"
 
 
-class Parameters(PageParameters):
+class Parameters(FrequencyRange):
     """What the page may be given."""
 
     page = PAGE
-    omega0_min: Positive
-    omega0_max: Positive
     dt_min: Positive
-    context: Annotated[int, Field(ge=5, le=400)]
-    steps: Count
-    batch: Count
-    lr: LearningRate
-    n_seeds: Seeds
-    n_test: Annotated[int, Field(ge=16)]
-    retrain: bool
-    device: Literal["cpu", "cuda"]
 
     @model_validator(mode="after")
     def steps_below_a_period(self) -> Parameters:
-        low, high = self.omega0_min, self.omega0_max
-        require(low < high, "omega0_max", high, f"> omega0_min = {low:g}")
-        shortest = 2 * math.pi / high
+        shortest = 2 * math.pi / self.omega0_max
         allowed = f"< 2π / omega0_max = {shortest:.3g}"
         require(self.dt_min < shortest, "dt_min", self.dt_min, allowed)
         return self
@@ -119,6 +97,11 @@ RULES = rules(
 SHAPE = {"n_layers": 3, "d_model": 32, "d_head": 32, "d_mlp": 128, "positions": True}
 
 
+N_CANDIDATES = 40_000  # pairs of windows that are drawn for criterion 4
+N_PAIRS = 256  # of those that fit, so many are kept
+FEWEST_PAIRS = 16
+
+
 def runs(p: Parameters) -> dict[str, OscillatorRun]:
     """The model of variable time step."""
     from attention_in_motion.training.oscillator import OscillatorRun
@@ -128,6 +111,20 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     recipe = {"steps": p.steps, "batch": p.batch, "lr": p.lr, "schedule": "one_cycle"}
     recipe |= {"seeds": tuple(range(p.n_seeds))}
     return {"variable step": OscillatorRun(**limits, **SHAPE, **recipe)}
+
+
+def pairs_kept(fits: Tensor) -> Tensor:
+    """The first N_PAIRS of the candidates (n,) that fit: their places.
+
+    Raises ValueError, in one line, where so few fit that no share of them can be told.
+    """
+    kept = fits.nonzero()[:N_PAIRS, 0]
+    if len(kept) < FEWEST_PAIRS:
+        raise ValueError(
+            f"{len(kept)} of {len(fits)} pairs of windows start as in training, {FEWEST_PAIRS} are "
+            "needed: choose a wider range omega0_min … omega0_max or a smaller context"
+        )
+    return kept
 
 
 def table(columns: Mapping[str, Mapping[str, Tensor]]) -> str:

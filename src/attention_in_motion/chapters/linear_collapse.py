@@ -89,6 +89,7 @@ RULES = rules(
         "... because the gradient scales with T",
         "share of the gap (in log e_n) closed by multiplying the loss of Eq. 1 by T",
         at_least=0.5,
+        source="rounding",  # AdamW cancels the factor: the two runs differ by rounding alone
     ),
     claim(
         "P2.4",

@@ -42,13 +42,11 @@ class Oscillation(Parameters):
         return self
 
 
-class OverFrequencies(Parameters):
-    """A range of underdamped oscillators, and the recipe of the ladder on them."""
+class FrequencyRange(Parameters):
+    """A range of frequencies, and the recipe of training on it."""
 
     omega0_min: Positive
     omega0_max: Positive
-    gamma: NonNegative
-    dt: Positive
     context: Annotated[int, Field(ge=5, le=400)]
     steps: Count
     batch: Count
@@ -59,9 +57,21 @@ class OverFrequencies(Parameters):
     device: Literal["cpu", "cuda"]
 
     @model_validator(mode="after")
-    def a_range_of_underdamped(self) -> OverFrequencies:
+    def a_range(self) -> FrequencyRange:
         low, high = self.omega0_min, self.omega0_max
         require(low < high, "omega0_max", high, f"> omega0_min = {low:g}")
+        return self
+
+
+class OverFrequencies(FrequencyRange):
+    """A range of underdamped oscillators, sampled finely."""
+
+    gamma: NonNegative
+    dt: Positive
+
+    @model_validator(mode="after")
+    def underdamped(self) -> OverFrequencies:
+        low, high = self.omega0_min, self.omega0_max
         require(self.gamma < low, "gamma", self.gamma, f"< omega0_min = {low:g}")
         finest = HALF_PERIOD / high
         require(self.dt < finest, "dt", self.dt, f"< 3.14 / omega0_max = {finest:.3g}")

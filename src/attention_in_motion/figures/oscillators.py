@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from attention_in_motion.figures.style import COLOURS, STYLE, band, panels, strip
+from attention_in_motion.figures.style import COLOURS, band, panels, strip
 
 # Chapter 1
 
@@ -114,15 +113,10 @@ def shrinking_attention(steps: list[int], histories: dict[str, Tensor]) -> Figur
 
 def rungs(times: Tensor, true: Tensor, predicted: dict[str, Tensor], columns: int = 4) -> Figure:
     """One panel per model: x(t) of one trajectory (T,), exact and by every seed (seed, T)."""
-    rows = -(-len(predicted) // columns)
-    with plt.rc_context(STYLE):
-        size = {"figsize": (2.9 * columns, 2.1 * rows)}
-        figure, grid = plt.subplots(rows, columns, sharex=True, sharey=True, **size)
-    plt.close(figure)
+    size = {"width": 2.9, "height": 2.1, "columns": columns}
+    figure, axes = panels(len(predicted), **size, sharex=True, sharey=True)
     reach = 1.6 * true.abs().max().item()
-    for ax in grid.flat[len(predicted) :]:
-        ax.set_axis_off()
-    for ax, (name, runs) in zip(grid.flat, predicted.items(), strict=False):
+    for ax, (name, runs) in zip(axes, predicted.items(), strict=True):
         ax.plot(times, true, color=COLOURS["truth"], linewidth=2)
         ax.plot(times, runs.T, color=COLOURS["model"], linewidth=0.8, alpha=0.8)
         ax.set(title=name, ylim=(-reach, reach), xlabel="t")

@@ -35,14 +35,27 @@ STYLE = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
+plt.rcParams.update(STYLE)  # legends and ticks are styled when they are made, and when drawn
 
 
-def panels(n: int, width: float = 4.2, height: float = 3.2, **kwargs) -> tuple[Figure, list[Axes]]:
-    """A row of n axes in the book's style; the figure is closed so that it is shown once."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, n, figsize=(width * n, height), squeeze=False, **kwargs)
+def panels(
+    n: int, width: float = 4.2, height: float = 3.2, columns: int | None = None, **kwargs
+) -> tuple[Figure, list[Axes]]:
+    """n axes of that size in the book's style, in rows of `columns` (default: all in one row).
+
+    The figure is closed so that a page shows it once; places without a panel stay empty, and with
+    shared axes the panel above such a place keeps its labels.
+    """
+    columns = n if columns is None else columns
+    rows = -(-n // columns)
+    size = {"figsize": (width * columns, height * rows), "squeeze": False}
+    figure, grid = plt.subplots(rows, columns, **size, **kwargs)
     plt.close(figure)
-    return figure, list(axes[0])
+    axes = list(grid.flat)
+    for place, ax in enumerate(axes[n:], start=n):
+        ax.set_axis_off()
+        axes[place - columns].tick_params(labelbottom=True)
+    return figure, axes[:n]
 
 
 def band(axes: Axes, x: Tensor, runs: Tensor, colour: str, label: str) -> None:

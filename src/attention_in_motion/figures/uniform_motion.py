@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from attention_in_motion.figures.style import COLOURS, STYLE, panels
+from attention_in_motion.figures.style import COLOURS, panels
 from attention_in_motion.measures.motion_layer import QUANTITIES
 from attention_in_motion.training.exactness import CELLS
 
@@ -70,10 +69,8 @@ def attention_plane(x0: Tensor, x1: Tensor, alpha: Tensor, true: Tensor, found: 
 
 def one_number(epsilon: Tensor, seen: Tensor, expected: Tensor) -> Figure:
     """The five quantities (5, seed) of every seed against |ε|, on the curves that ε predicts."""
-    with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(2, 3, figsize=(9, 5.4))
-    plt.close(figure)
-    axes, size = list(grid.flat), epsilon.abs()
+    figure, axes = panels(6, width=3, height=2.7, columns=3)
+    size = epsilon.abs()
     order = size.argsort()
     for ax, name, values, curve in zip(axes, QUANTITIES, seen, expected, strict=False):
         ax.plot(size[order], curve[order], color=COLOURS["truth"], linewidth=1, label="predicted")

@@ -2,9 +2,10 @@
 
     python -m attention_in_motion.odeformer.evaluation WEIGHTS.safetensors --out FILE.json
 
-Each system is observed from one start, with and without noise. What is recognised is integrated
-from there and from another start of the same system, which shows whether the equation was found or
-only a curve. Source of the protocol: d'Ascoli et al., "ODEFormer" (2023), section 4.
+Each system is observed from one start: as it is, with noise, and at every second point. What is
+recognised is integrated from there and from another start of the same system, which shows whether
+the equation was found or only a curve. Beside the model stand a baseline that knows nothing and two
+ceilings that know the form. Source of the protocol: d'Ascoli et al., "ODEFormer" (2023), section 4.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from attention_in_motion.odeformer.language.expressions import chain
+from attention_in_motion.odeformer.language.expressions import chain, constants_of
 from attention_in_motion.odeformer.language.tokens import KINDS, System
 from attention_in_motion.odeformer.network.decode import Decoded, generate, likeliest, sample
 from attention_in_motion.odeformer.network.model import ODEFormer
@@ -35,9 +36,11 @@ from attention_in_motion.odeformer.recognise import (
     distinct,
     order,
     r2,
+    rank,
+    refine,
     trajectories,
 )
-from attention_in_motion.odeformer.stream import EVALUATION, StreamConfig, finish
+from attention_in_motion.odeformer.stream import EVALUATION, StreamConfig, acceptance, finish
 from attention_in_motion.odeformer.systems.families import FAMILIES, FAMILY_STEPS, family_group
 from attention_in_motion.odeformer.systems.prior import (
     PRIORS,
@@ -52,18 +55,22 @@ from attention_in_motion.odeformer.systems.trajectories import (
     Group,
     Sample,
     corrupt,
+    rescale,
 )
 from attention_in_motion.odeformer.train import teacher_forced, validation_batches
 from attention_in_motion.odeformer.weights import load, record_of, write_json
 from attention_in_motion.statistics import share as wilson
 
-NOISES = (0.0, 0.05)
+CONDITIONS = {"noise 0": (0.0, 1), "noise 0.05": (0.05, 1), "half the points": (0.0, 2)}
+"""{name: (noise γ, every how manieth point is observed)}"""
 STARTS = ("given start", "new start")
 N_SAMPLES, TEMPERATURE = 10, 0.1
 GOOD = 0.9  # a trajectory with a larger R² counts as recognised
 COLUMNS = 64  # constant sets tried for one system
 NEW_STARTS = 16  # of which the first that can be integrated and moves is taken
 BATCH = 100  # inputs decoded at once
+OSCILLATORS, SLOW = ("oscillator", "damped"), 3.0  # their first constant is −ω²; slow: ω ≤ 3
+N_POPULATION = 2000  # draws of each family that are counted
 
 Row = dict[str, Any]
 Written = list[tuple[System, float]]  # systems in original units with their log-probabilities
@@ -113,7 +120,17 @@ def draw_cases(config: StreamConfig, seed: int, n: int) -> list[Case]:
         for d in range(1, config.max_dimension + 1)
     }
     drawn = [(groups, islice(source, n)) for groups, source in sources.items()]
-    return [case._replace(groups=groups) for groups, cases in drawn for case in cases]
+    return [
+        case._replace(groups=(*groups, *subgroups(groups[0], case)))
+        for groups, cases in drawn
+        for case in cases
+    ]
+
+
+def subgroups(name: str, case: Case) -> list[str]:
+    """What else a case of a source is counted in: the slow ones among the oscillators."""
+    slow = name in OSCILLATORS and constants_of(case.system)[0] >= -(SLOW**2)
+    return [f"{name}, ω ≤ {SLOW:g}"] if slow else []
 
 
 def family_cases(config: StreamConfig, rng: Generator, name: str) -> Iterator[Case]:
@@ -217,19 +234,40 @@ def polynomial(times: NDArray, values: NDArray) -> System:
     ]
 
 
+def ceilings(
+    model: ODEFormer, cases: Sequence[Case], observed: Sequence[NDArray], times: NDArray
+) -> dict[str, list[Answer]]:
+    """{ceiling: an answer per case} by the true form: what no answer of the model can beat by much.
+
+    "true form, written" has the constants as the model's number words can say them; "true form,
+    refined" those of least squares on what was observed, from there on.
+    """
+    written, refined = [], []
+    for case, values in zip(cases, observed, strict=True):
+        scaled = rescale(Sample(case.system, times, values, "")).system
+        tokens = model.config.vocabulary.encode_system(scaled)[1:-1].tolist()
+        written.append(answer_of(model, times, values, [Decoded(tokens, 0.0)]))
+        candidates = rank(written[-1].systems, times, values)
+        refined.append(Answer([(refine(c, times, values).system, 0.0) for c in candidates], 0.0))
+    return {"true form, written": written, "true form, refined": refined}
+
+
 # ---------------------------------------------------------------------------------------------
 # Scores
 
 
 def score(
-    cases: Sequence[Case], observed: Sequence[NDArray], answers: Sequence[Answer]
+    cases: Sequence[Case],
+    observed: Sequence[NDArray],
+    answers: Sequence[Answer],
+    every: int = 1,
 ) -> tuple[list[float], list[float]]:
     """R² of each case's best system from the given and from the new start; −∞ where there is none.
 
-    Chosen is the system with the largest R² on what was observed, integrated from its first point.
-    R² itself is that against the clean trajectory.
+    Chosen is the system with the largest R² on what was observed, `every` so manieth point,
+    integrated from the first. R² itself is that against the whole clean trajectory.
     """
-    best = choose(cases, observed, answers)
+    best = choose(cases, observed, answers, every)
     systems = [candidate.system for candidate, _ in best.values()]
     new = follow(systems, [cases[i].new_values[0] for i in best], cases[0].times)
     scores = np.full((2, len(cases)), -np.inf)
@@ -240,15 +278,15 @@ def score(
 
 
 def choose(
-    cases: Sequence[Case], observed: Sequence[NDArray], answers: Sequence[Answer]
+    cases: Sequence[Case], observed: Sequence[NDArray], answers: Sequence[Answer], every: int
 ) -> dict[int, tuple[Candidate, NDArray]]:
-    """{case: its best system and the trajectory of that}, for the cases that have one."""
+    """{case: its best system and the whole trajectory of that}, for the cases that have one."""
     tried = [(i, *pair) for i, answer in enumerate(answers) for pair in answer.systems]
     starts = [observed[i][0] for i, *_ in tried]
     curves = follow([system for _, system, _ in tried], starts, cases[0].times)
     best: dict[int, tuple[Candidate, NDArray]] = {}
     for (i, system, log_p), curve in zip(tried, curves, strict=True):
-        pair = Candidate(system, r2(observed[i], curve), log_p), curve
+        pair = Candidate(system, r2(observed[i], curve[::every]), log_p), curve
         best[i] = min(best.get(i, pair), pair, key=lambda pair: order(pair[0]))
     return best
 
@@ -293,19 +331,27 @@ def rows_of(
 def recognition(model: ODEFormer, config: StreamConfig, seed: int, n: int) -> list[Row]:
     """Rows of every group, condition and method; see `row`. n cases from each source."""
     cases, rows = draw_cases(config, seed, n), []
-    for level, noise in enumerate(NOISES):
+    for level, (condition, (noise, every)) in enumerate(CONDITIONS.items()):
         rng = np.random.default_rng([EVALUATION, seed, len(cases), level])
-        observed = [
-            corrupt(rng, Sample(c.system, c.times, c.values, ""), 0.0, noise).values for c in cases
-        ]
-        times = cases[0].times
-        baseline = [Answer([(polynomial(times, values), 0.0)], 0.0) for values in observed]
-        answers = ask(model, times, observed, seed) | {"polynomial": baseline}
-        for method, given in answers.items():
+        clean = [Sample(c.system, c.times, c.values, "") for c in cases]
+        observed = [corrupt(rng, sample, 0.0, noise).values[::every] for sample in clean]
+        times = cases[0].times[::every]
+        answers = ask(model, times, observed, seed)
+        answers["polynomial"] = [Answer([(polynomial(times, v), 0.0)], 0.0) for v in observed]
+        for method, given in (answers | ceilings(model, cases, observed, times)).items():
             wrong = [answer.wrong_dimension for answer in given]
-            for start, values in zip(STARTS, score(cases, observed, given), strict=True):
-                rows += rows_of(cases, f"{start}, noise {noise:g}", method, values, wrong)
+            for start, values in zip(STARTS, score(cases, observed, given, every), strict=True):
+                rows += rows_of(cases, f"{start}, {condition}", method, values, wrong)
     return rows
+
+
+def population(config: StreamConfig, seed: int) -> dict[str, dict[str, int]]:
+    """{family: what was drawn, what was kept, and why the rest was not}; see `acceptance`."""
+    rngs = (np.random.default_rng([EVALUATION, seed, len(config.families), i]) for i in count())
+    return {
+        name: acceptance(config, rng, name, N_POPULATION)
+        for name, rng in zip(config.families, rngs, strict=False)
+    }
 
 
 def token_accuracy(model: ODEFormer, config: StreamConfig, systems: str) -> list[Row]:
@@ -348,20 +394,25 @@ def evaluate(path: Path, seed: int, n: int) -> dict[str, Any]:
     return {
         **{"weights": path.name, "sha256": record["sha256"], "seed": seed, "n": n},
         **{"n_points": middle(config), "n_samples": N_SAMPLES, "temperature": TEMPERATURE},
+        "population": population(config, seed),
         "tokens": tokens,
         "rows": recognition(model, config, seed, n),
     }
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result as text: tokens by kind, then one line per group, condition and method."""
-    lines = [f"{'systems':10} {'token':12} {'n':>7}  right  95%"]
+    """The result as text: families, tokens by kind, then a line per group, condition, method."""
+    lines = [
+        f"{name:16} " + ", ".join(f"{why} {n}" for why, n in counts.items() if n)
+        for name, counts in result["population"].items()
+    ]
+    lines += ["", f"{'systems':10} {'token':12} {'n':>7}  right  95%"]
     for one in result["tokens"]:
         lines.append(f"{one['systems']:10} {one['kind']:12} {one['n']:7}  {interval(one)}")
-    names = f"{'group':16} {'condition':23} {'method':10} {'n':>5}"
+    names = f"{'group':17} {'condition':28} {'method':18} {'n':>5}"
     lines += ["", f"{names}  {f'R² > {GOOD}, 95%':20}  {'median':>9}  wrong dimension"]
     for one in result["rows"]:
-        names = f"{one['group']:16} {one['condition']:23} {one['method']:10} {one['n']:5}"
+        names = f"{one['group']:17} {one['condition']:28} {one['method']:18} {one['n']:5}"
         median = "none" if one["median"] is None else f"{one['median']:.4g}"
         lines.append(f"{names}  {interval(one)}  {median:>9}  {one['wrong_dimension']:.3f}")
     return "\n".join(lines)

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.weights import save, sha256
+from attention_in_motion.odeformer.weights import save
+from attention_in_motion.training.run import sha256
 
 CHUNK = 2**20  # bytes read at once; the zip's table of contents has to fit
 MOST_PICKLE = 2**25  # bytes of data.pkl; the released file has about 2²⁰

@@ -48,7 +48,7 @@ METHODS = ("sample", "greedy", "beam")
 MAX_TOKENS = 200  # as in the official package
 FEWEST_POINTS = 4
 LARGEST_POWER = 100  # an integer beyond this in a system is no recognition
-EXTRA_STEPS = 1000  # an integration that needs this many more than its points is given up
+PREDICTION_STEPS = 1000  # an integration that needs this many more than its points is given up
 REFINING = 1e-10  # tolerance while constants are refined: their derivatives are differences
 REFINED = 3  # candidates whose constants `fit` refines, at most
 FAR = 1e3  # residual, in standard deviations, of a trajectory that cannot be integrated
@@ -102,7 +102,7 @@ def columns(
     start: NDArray,
     times: NDArray,
     tolerance: float = 1e-7,
-    extra_steps: int = EXTRA_STEPS,
+    extra_steps: int = PREDICTION_STEPS,
 ) -> NDArray:
     """Trajectories for constants (n_constants, columns): (columns, n, dimension).
 

@@ -8,7 +8,6 @@ made. Trained ones come to lie in data/odeformer/, as float16, by
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.paths import DATA, RUNS
 from attention_in_motion.training.descent import save_atomically
+from attention_in_motion.training.run import sha256
 
 SHIPPED = DATA / "odeformer"
 PLACES = {
@@ -92,12 +92,6 @@ def write_json(values: dict[str, Any], path: Path) -> None:
     """Write a record atomically, one value a line."""
     text = json.dumps(values, indent=1) + "\n"
     save_atomically(lambda partial: partial.write_text(text, encoding="utf-8"), path)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -143,7 +143,8 @@ class Muon(torch.optim.Optimizer):
     """W ← W − 0.2 √max(rows, columns) · lr · orthogonal(momentum of the gradient), for matrices.
 
     The momentum is Nesterov's, μ = 0.95. The factor gives an update the usual size of AdamW's, so
-    the two rates compare; `dtype` is that of the products in `orthogonal`. Source: K. Jordan, "Muon" (2024); the factor of J. Liu et al. (2025).
+    the two rates compare; `dtype` is that of the products in `orthogonal`.
+    Source: K. Jordan, "Muon" (2024); the factor of J. Liu et al. (2025).
     """
 
     def __init__(

@@ -6,7 +6,6 @@ A run is keyed by a digest of its full configuration. Shipped runs lie in `data/
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -30,14 +29,10 @@ from attention_in_motion.training.descent import fit, one_thread, save_atomicall
 from attention_in_motion.training.exactness import ExactnessMap
 from attention_in_motion.training.motion import MotionRun
 from attention_in_motion.training.oscillator import LinearRun, OscillatorRun, SolverRun
-from attention_in_motion.training.run import RECIPE, Run, digest
+from attention_in_motion.training.run import RECIPE, Run, digest, sha256
 
 MANIFEST = DATA / "manifest.json"
 N_SAMPLE = 4  # stored input–output pairs per seed
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)

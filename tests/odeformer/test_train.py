@@ -119,6 +119,38 @@ def test_an_interrupted_run_continues_bit_for_bit(fields, tiny, monkeypatch):
     assert weights.record_of(out)["last_start_at_step"] == 10
 
 
+def test_a_run_goes_on_from_the_weights_of_its_checkpoint(finished, tiny, monkeypatch):
+    """Stopped after step 25, checkpoint at 20: the last ten steps are taken from half precision."""
+    out, interim = tiny.with_name("model.safetensors"), tiny.with_name("interim.safetensors")
+    whole_loss, calls = ODEFormer.loss, []
+
+    def failing_loss(model, **batch):
+        calls.append(1)
+        if len(calls) == 25:
+            raise KeyboardInterrupt
+        return whole_loss(model, **batch)
+
+    monkeypatch.setattr(ODEFormer, "loss", failing_loss)
+    with pytest.raises(click.Abort):
+        run(tiny, "--out", out)
+    run(tiny, "--out", out, "--interim", interim)
+    begun = weights.record_of(interim)
+    assert begun["steps_done"] == 20 and begun["stored"] == "float16"
+    state = torch.load(training.checkpoint_of(read_config(tiny, None, None), out))["model"]
+    for name, tensor in weights.load(interim).state_dict().items():
+        torch.testing.assert_close(tensor, state[name], rtol=1e-3, atol=1e-6)
+
+    monkeypatch.setattr(training, "REWARM", 2)
+    run(tiny, "--out", tiny.with_name("other.safetensors"), "--continue", interim)
+    assert len(calls) == 25 + 10
+    record = weights.record_of(tiny.with_name("other.safetensors"))
+    assert record["continued"]["at_step"] == 20 and f"--continue {interim}" in record["command"]
+    loss = weights.record_of(finished)["validation"]["loss"]
+    assert abs(record["validation"]["loss"] - loss) < 0.1
+    line = refused(tiny, "--seed", 9, "--out", out, "--fresh", "--continue", interim)
+    assert line.endswith(f"--continue {interim}: its weights are of another configuration")
+
+
 def test_kill_9_leaves_a_whole_checkpoint(finished, tiny):
     text = TINY.replace("steps = 30", "steps = 3000").replace("every = 10", "every = 5")
     tiny.write_text(text, encoding="utf-8")
@@ -332,7 +364,7 @@ def test_the_recorded_command_is_the_one_that_was_given(tiny, tmp_path, monkeypa
     monkeypatch.setattr(training, "train", lambda *arguments: given.append(arguments))
     run(tiny, "--seed", 7, "--out", tmp_path / "m.safetensors")
     run(tiny)
-    (first, out, command, _), (second, default, plain, _) = given
+    (first, out, command, *_), (second, default, plain, *_) = given
     assert (first.seed, out) == (7, tmp_path / "m.safetensors")
     program = "python -m attention_in_motion.odeformer.train"
     assert command == f"{program} {tiny} --seed 7 --out {out}" and plain == f"{program} {tiny}"

@@ -77,6 +77,23 @@ def test_resuming_is_as_if_nothing_had_happened(tmp_path):
     assert not checkpoint.exists()
 
 
+def test_a_run_that_begins_later_warms_up_anew_and_sees_the_later_batches():
+    """AdamW's first step moves every weight by its rate, here a twentieth of it."""
+    asked = []
+
+    def source(step):
+        asked.append(step)
+        return Batches(draw, [0], chunk=7)(step)
+
+    model = NLA(initialisers([0]), n_layers=1, d_model=4, d_head=2).double()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    later = {"first_step": 30, "rewarm": 20}
+    losses, _ = fit(model, loss, source, steps=31, lr=1e-3, weight_decay=0.0, **later)
+    assert asked == [30] and losses[:30].isnan().all() and losses[30].isfinite().all()
+    moved = torch.stack([(p - before[name]).abs().max() for name, p in model.named_parameters()])
+    assert moved.max().item() == pytest.approx(1e-3 / 20, rel=1e-3)
+
+
 def test_batches_are_random_access_and_differ_between_seeds_and_steps():
     source = Batches(draw, [0, 1], chunk=3)
     first, fourth = source(0)[0], source(4)[0]

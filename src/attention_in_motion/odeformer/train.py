@@ -2,6 +2,7 @@
 
     python -m attention_in_motion.odeformer.train CONFIG.toml [--seed N] [--steps N] [--out PATH]
                                                   [--resume | --fresh]
+                                                  [--interim FILE] [--continue FILE]
 
 CONFIG.toml has the tables [model] (ODEFormerConfig), [stream] (StreamConfig) and [training]
 (TrainingConfig). A killed run started again with the same arguments goes on from its last
@@ -9,10 +10,15 @@ checkpoint, which lies beside PATH under the digest of its configuration. With -
 one, and where another configuration's lies it is not passed over in silence: the command says so
 and stops, unless told --fresh, which starts at step 0 whatever there is. The result is PATH, all
 weights as safetensors, and beside it a .json that says how they were made.
+
+Where a run outlives its machine, --interim FILE writes the checkpoint's weights into FILE as
+float16, and --continue FILE goes on from there: at that step of the schedule and of the data, with
+a fresh optimiser that takes REWARM steps up to its rate. The record then says so.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import tomllib
@@ -48,6 +54,8 @@ Batch = dict[str, Tensor]
 
 VALIDATION_SEED = 1_000_003
 VALIDATION_BATCHES = 64
+REWARM = 200  # steps
+WINDOW = 100  # steps whose mean loss is recorded
 LOSS_MARGIN = 1e-3  # nats per token that rounding to float16 may cost
 
 
@@ -203,12 +211,53 @@ def check_checkpoint(config: RunConfig, out: Path, resume: bool | None) -> None:
             raise ValueError(f"no checkpoint {own}{beside}: to start at step 0 add --fresh")
 
 
-def train(config: RunConfig, out: Path, command: str, device: torch.device) -> None:
-    """Train from scratch or from the checkpoint beside `out`, then write weights and record."""
-    plan = config.training
+def untrained(config: RunConfig) -> ODEFormer:
+    """The model as the run finds it at step 0."""
     model = ODEFormer(config.model, seeded(config.seed, INITIALISATION))
-    if plan.ordered_numbers:
+    if config.training.ordered_numbers:
         order_numbers(model)
+    return model
+
+
+def write_interim(config: RunConfig, out: Path, target: Path) -> None:
+    """The weights in the checkpoint beside `out`, as float16, with the steps that they have had.
+
+    Raises FileNotFoundError if there is no checkpoint.
+    """
+    state = torch.load(checkpoint_of(config, out), weights_only=True)
+    model = ODEFormer(config.model, torch.Generator())
+    model.load_state_dict(state["model"])
+    record = {"config": asdict(config), "digest": digest(config), "stored": "float16"}
+    record |= {"steps_done": state["step"], "losses": window_means(state["losses"])}
+    weights.save(model.half(), record, target)
+
+
+def read_interim(config: RunConfig, path: Path) -> tuple[ODEFormer, int, list[float | None]]:
+    """What `write_interim` wrote: the model, its steps, their losses.
+
+    Raises ValueError if it is of another configuration.
+    """
+    record = weights.record_of(path)
+    if record.get("digest") != digest(config):
+        raise ValueError(f"--continue {path}: its weights are of another configuration")
+    return weights.load(path).train(), record["steps_done"], record["losses"]
+
+
+def window_means(losses: Tensor) -> list[float | None]:
+    """The mean of every WINDOW steps of losses (steps, 1); None where none was taken."""
+    means = [float(window.nanmean()) for window in losses[:, 0].split(WINDOW)]
+    return [None if math.isnan(mean) else round(mean, 5) for mean in means]
+
+
+def train(
+    config: RunConfig, out: Path, command: str, device: torch.device, interim: Path | None = None
+) -> None:
+    """Train from the checkpoint beside `out`, from `interim` or from scratch; write the result."""
+    plan, first_step, earlier = config.training, 0, []
+    if interim is None:
+        model = untrained(config)
+    else:
+        model, first_step, earlier = read_interim(config, interim)
     source, progress = batches(config.stream, config.seed), Progress(config)
     dtype = torch.bfloat16 if plan.bfloat16 or device.type == "cuda" else torch.float32
 
@@ -235,12 +284,16 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         matrix_lr=plan.matrix_lr,
         matrix_dtype=dtype,
         average=plan.average,
+        first_step=first_step,
+        rewarm=REWARM if first_step else 0,
         checkpoint=checkpoint_of(config, out),
         checkpoint_every=plan.checkpoint_every,
         device=str(device),
         label="ODEFormer",
     )
     seconds = time.monotonic() - progress.start
+    means = window_means(losses)
+    means[: first_step // WINDOW] = earlier[: first_step // WINDOW]
     record = {
         "config": asdict(config),
         "command": command,
@@ -253,8 +306,11 @@ def train(config: RunConfig, out: Path, command: str, device: torch.device) -> N
         "seconds_since_last_start": round(seconds, 1),
         "last_start_at_step": progress.first_step,
         "validation": validate(model, validation_batches(config.stream), device),
-        "losses": [round(float(window.mean()), 5) for window in losses[:, 0].split(100)],
+        "losses": means,
     }
+    if interim is not None:
+        made = {"weights": interim.name, "stored": "float16", "rewarm": REWARM}
+        record["continued"] = {"at_step": first_step, **made}
     weights.save(model, record, out)
 
 
@@ -309,22 +365,34 @@ FILE = click.Path(path_type=Path)
     default=None,
     help="stop if there is no checkpoint / start at step 0, whatever there is",
 )
+@click.option("--interim", type=FILE, help="write the checkpoint's weights here; train nothing")
+@click.option("--continue", "begun", type=FILE, help="begin from what --interim wrote")
 def main(
-    config: Path, seed: int | None, steps: int | None, out: Path | None, resume: bool | None
+    config: Path,
+    seed: int | None,
+    steps: int | None,
+    out: Path | None,
+    resume: bool | None,
+    interim: Path | None,
+    begun: Path | None,
 ) -> None:
     """python -m attention_in_motion.odeformer.train; see the module's text."""
-    given = {"--seed": seed, "--steps": steps, "--out": out}
+    given = {"--seed": seed, "--steps": steps, "--out": out, "--continue": begun}
     options = [f"{name} {value}" for name, value in given.items() if value is not None]
     options += {None: [], True: ["--resume"], False: ["--fresh"]}[resume]
     command = " ".join(["python -m attention_in_motion.odeformer.train", str(config), *options])
     try:
         run = read_config(config, seed, steps)
         out = out or Path("runs/odeformer") / f"{digest(run)}.safetensors"
+        if interim is not None:
+            return write_interim(run, out, interim)
         check_checkpoint(run, out, resume)
+        if begun is not None:
+            read_interim(run, begun)  # refused before anything is trained
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    train(run, out, command, device)
+    train(run, out, command, device, begun)
 
 
 def ship(path: Path) -> Path:

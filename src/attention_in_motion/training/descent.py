@@ -246,6 +246,8 @@ def fit(
     matrix_lr: float = 2e-3,
     matrix_dtype: torch.dtype | None = None,
     average: float = 0.0,
+    first_step: int = 0,
+    rewarm: int = 0,
     snapshots: Iterable[int] = (),
     checkpoint: Path | None = None,
     checkpoint_every: int = 1000,
@@ -257,13 +259,19 @@ def fit(
     `optimiser` "muon" gives the hidden matrices to Muon (see `build_optimiser`). With `average` > 0
     the model ends with the mean of its weights after each of that share of the steps, the last.
     Returns the losses (steps, seed), each before its update, and {step: state dict} after the
-    steps named in `snapshots` (0 is the initial state). With `checkpoint`, an interrupted run
+    steps named in `snapshots` (0 is the initial state). A run that begins at `first_step`, from
+    weights without their optimiser's state, takes `rewarm` steps up to its rate; the losses before
+    it are NaN. With `checkpoint`, an interrupted run
     continues bit for bit from its last saved step; the file is removed when the run ends.
     """
     model.to(device)
     descent = build_optimiser(model, optimiser, lr, matrix_lr, weight_decay, matrix_dtype)
     peaks = [group["lr"] for group in descent.param_groups]
-    state = resume(checkpoint, model, descent) or {"step": 0, "losses": None, "snapshots": {}}
+    state = resume(checkpoint, model, descent) or {
+        "step": first_step,
+        "losses": None,
+        "snapshots": {},
+    }
     first_averaged = steps - round(average * steps)
     wanted = set(snapshots)
     if 0 in wanted and state["step"] == 0:
@@ -271,11 +279,12 @@ def fit(
     bar = tqdm(total=steps, initial=state["step"], desc=label, disable=None)
     for step in range(state["step"], steps):
         for group, peak in zip(descent.param_groups, peaks, strict=True):
-            group["lr"] = peak * schedule_factor(schedule, step, steps, warmup)
+            again = min((step - first_step + 1) / rewarm, 1.0) if rewarm else 1.0
+            group["lr"] = peak * again * schedule_factor(schedule, step, steps, warmup)
         batch = to_device(batches(step), device)
         per_seed = descend(model, descent, loss, batch, clip)  # (seed,)
         if state["losses"] is None:  # one block: a tensor kept per step would fragment the heap
-            state["losses"] = torch.zeros(steps, len(per_seed), dtype=per_seed.dtype)
+            state["losses"] = torch.full((steps, len(per_seed)), torch.nan, dtype=per_seed.dtype)
         state["losses"][step], state["step"] = per_seed, step + 1
         if step >= first_averaged:
             state["mean"] = running_mean(state.get("mean"), model, step - first_averaged)

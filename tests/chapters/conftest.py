@@ -10,6 +10,10 @@ from attention_in_motion.book import reading
 from attention_in_motion.chapters import contents
 from attention_in_motion.paths import BOOK
 
+HOUR = 3600  # seconds that a kernel may take to start beside other work
+QUIETLY = {"progress_bar": False, "start_timeout": HOUR}
+PATIENT = ("--no-progress-bar", "--start-timeout", str(HOUR))
+
 
 @pytest.fixture
 def rerun(tmp_path, monkeypatch):
@@ -19,7 +23,7 @@ def rerun(tmp_path, monkeypatch):
         monkeypatch.setenv("AIM_WEIGHTS", str(tmp_path / "weights"))
         out = tmp_path / "out.ipynb"
         source = BOOK / f"{page}.ipynb"
-        papermill.execute_notebook(source, out, parameters, cwd=tmp_path, progress_bar=False)
+        papermill.execute_notebook(source, out, parameters, **QUIETLY, cwd=tmp_path)
         found = reading.read(out)
         assert found.page == page and set(found.claims) == set(contents.PAGES[page].RULES)
         assert found.parameters | parameters == found.parameters
@@ -33,7 +37,7 @@ def refusal(tmp_path):
     """refusal(page, "-p", name, value) → the last line of a papermill run that must fail."""
 
     def run(page, *options):
-        command = [sys.executable, "-m", "papermill", "--no-progress-bar", *options]
+        command = [sys.executable, "-m", "papermill", *PATIENT, *options]
         paths = [str(BOOK / f"{page}.ipynb"), str(tmp_path / "out.ipynb")]
         done = subprocess.run([*command, *paths], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode != 0

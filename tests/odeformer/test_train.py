@@ -90,6 +90,20 @@ def test_a_run_learns_and_says_how_it_was_made(finished):
     }
 
 
+def interrupted(monkeypatch, call: int) -> list[int]:
+    """From now on that call of the loss is interrupted; the list grows by one a call."""
+    whole_loss, calls = ODEFormer.loss, []
+
+    def loss(model, **batch):
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return whole_loss(model, **batch)
+
+    monkeypatch.setattr(ODEFormer, "loss", loss)
+    return calls
+
+
 MUON = 'optimiser = "muon"\nmatrix_lr = 0.02\naverage = 0.8\n'  # averaged from step 6 on
 
 
@@ -100,16 +114,7 @@ def test_an_interrupted_run_continues_bit_for_bit(fields, tiny, monkeypatch):
     finished = tiny.with_name("finished.safetensors")
     run(tiny, "--out", finished)
     out = tiny.with_name("model.safetensors")
-    whole_loss = ODEFormer.loss
-    calls = []
-
-    def failing_loss(model, **batch):
-        calls.append(1)
-        if len(calls) == 17:
-            raise KeyboardInterrupt
-        return whole_loss(model, **batch)
-
-    monkeypatch.setattr(ODEFormer, "loss", failing_loss)
+    calls = interrupted(monkeypatch, 17)
     with pytest.raises(click.Abort):
         run(tiny, "--out", out)
     assert not out.exists()
@@ -122,15 +127,7 @@ def test_an_interrupted_run_continues_bit_for_bit(fields, tiny, monkeypatch):
 def test_a_run_goes_on_from_the_weights_of_its_checkpoint(finished, tiny, monkeypatch):
     """Stopped after step 25, checkpoint at 20: the last ten steps are taken from half precision."""
     out, interim = tiny.with_name("model.safetensors"), tiny.with_name("interim.safetensors")
-    whole_loss, calls = ODEFormer.loss, []
-
-    def failing_loss(model, **batch):
-        calls.append(1)
-        if len(calls) == 25:
-            raise KeyboardInterrupt
-        return whole_loss(model, **batch)
-
-    monkeypatch.setattr(ODEFormer, "loss", failing_loss)
+    calls = interrupted(monkeypatch, 25)
     with pytest.raises(click.Abort):
         run(tiny, "--out", out)
     run(tiny, "--out", out, "--interim", interim)

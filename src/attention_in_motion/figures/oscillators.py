@@ -116,10 +116,11 @@ def rungs(times: Tensor, true: Tensor, predicted: dict[str, Tensor], columns: in
     size = {"width": 2.9, "height": 2.1, "columns": columns}
     figure, axes = panels(len(predicted), **size, sharex=True, sharey=True)
     reach = 1.6 * true.abs().max().item()
-    for ax, (name, runs) in zip(axes, predicted.items(), strict=True):
+    for place, (ax, (name, runs)) in enumerate(zip(axes, predicted.items(), strict=True)):
         ax.plot(times, true, color=COLOURS["truth"], linewidth=2)
         ax.plot(times, runs.T, color=COLOURS["model"], linewidth=0.8, alpha=0.8)
-        ax.set(title=name, ylim=(-reach, reach), xlabel="t")
+        lowest = place + columns >= len(predicted)
+        ax.set(title=name, ylim=(-reach, reach), xlabel="t" if lowest else "")
     return figure
 
 

@@ -3,9 +3,9 @@
 `odeformer.pt` is a zip with a pickled Python object in `data.pkl` and the numbers of every tensor
 in `data/0`, `data/1`, … A pickle is a program for a small stack machine that calls whatever it
 names. Here it is only read, as a description: each name, call and object becomes a `Note`, no class
-is looked up and no function is called. Then the weights are found in the notes by the names that
-`ODEFormer` has, every dimension is taken from their shapes, and the other settings (words, heads,
-activation) are compared with ours. Anything unexpected is an error.
+is looked up and no function called. Weights are found in the notes by `ODEFormer`'s names, every
+dimension is taken from their shapes, the other settings (words, heads, activation) are compared
+with ours. Anything unexpected is an error.
 
 Sources: package odeformer 0.1.7 for the classes; Python's `pickletools` for the opcodes.
 """
@@ -38,10 +38,8 @@ LARGEST_KEY = 2**31
 PARTS = ("embedder", "encoder", "decoder")
 MOST_DIMENSIONS, MOST_PRECISION = 100, 5
 OTHER_WORDS = 67  # equation words that are neither a variable nor a float word
-UNREADABLE = (
-    *(zipfile.BadZipFile, struct.error, EOFError, OSError),
-    *(NotImplementedError, OverflowError, RuntimeError),
-)
+BROKEN = (zipfile.BadZipFile, struct.error, EOFError, OSError)
+UNREADABLE = (*BROKEN, NotImplementedError, OverflowError, RuntimeError)
 
 
 def convert(path: Path, folder: Path) -> Path:

@@ -56,7 +56,7 @@ RULES = rules(
     ),
     claim(
         "P2.24",
-        "(criterion 2) where it is encoded better, the model errs less",
+        "(criterion 2, by proxy) where it is encoded better, the model errs less",
         "rank correlation over positions of its R² with −log10 MSE",
         at_least=0.8,
         kind="ours",
@@ -64,14 +64,16 @@ RULES = rules(
     claim(
         "P2.25",
         "(criterion 3) it explains the stream better than Taylor's powers do",
-        "held-out explained variance, mean over places: powers of exp(AΔt) minus powers of AΔt",
+        "held-out explained variance, powers of exp(AΔt) minus powers of AΔt, mean over places: "
+        "trained minus untrained",
         at_least=0.0,
         kind="ours",
     ),
     claim(
         "P2.26",
         "(criterion 4) moving the stream from one exp(AΔt) to another moves the answer",
-        "share of pairs with score at least 0.95",
+        "share of pairs with score at least 0.95, where the model shown the other window follows "
+        "on as many as the rule asks for",
         at_least=0.9,
         kind="ours",
     ),

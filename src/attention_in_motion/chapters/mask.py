@@ -39,8 +39,17 @@ RULES = rules(
     claim(
         "P2.11",
         "there is no cheating in removing the mask",
-        "MSE at positions before the last with the future exchanged, over without (4LA 32/16 open)",
+        "MSE at positions before the last with the answer removed from the window, another state of "
+        "the same trajectory in its place, over without (4LA 32/16 open)",
         at_most=1.1,
+    ),
+    claim(
+        "P2.11f",
+        "what the future tells an open model is the frequency, not the answer",
+        "MSE there with another trajectory's future but the answer left in, over without the "
+        "answer too",
+        at_least=0.8,
+        kind="ours",
     ),
     claim(
         "P2.11b",

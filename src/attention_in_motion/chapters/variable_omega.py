@@ -47,23 +47,25 @@ class Parameters(VariableDamping):
         return self
 
 
-# e_50 is the phase-space error after 50 rollout steps, MSE the squared error of the next state
-# after 40: per seed the median (mean for MSE) over held-out trajectories, ω0 spread evenly over its
-# range; ratios compare seed by seed, over seeds the geometric mean. "Helps" is read as: e_50 falls
-# by more than a tenth; "a lot": by more than half. "Open" means without causal mask.
+# A rollout keeps a trajectory for as many steps as it takes until e_n > 0.1 ("steps kept", the mean
+# over held-out trajectories, ω0 spread evenly over its range). e_50, the error after 50 steps, is
+# shown and judges nothing: a model that has lost the phase is no better than one that answers
+# zero, whatever the number. MSE is the squared error of the next state after 40. Ratios compare
+# seed by seed, over seeds the geometric mean. "Helps" is read as: a tenth more steps are kept; "a
+# lot": twice as many. "Open" means without causal mask.
 RULES = rules(
     PAGE,
     claim(
         "P2.6",
         "variable ω: the problem is no longer linear",
-        "held-out MSE of Eq. 2 solved by least squares, T = 5, float64",
-        at_least=1e-06,
+        "smallest held-out MSE of Eq. 2 solved, T = 5 to 40, over the square of float64's epsilon",
+        at_least=100.0,
         source="rounding",
         seeds=False,
     ),
     claim(
         "P2.6b",
-        "Eq. 2 solved is exact to rounding from five tokens on",
+        "... but Eq. 2, solved, predicts the next state as if it were, from five tokens on",
         "largest held-out MSE of Eq. 2 solved, T = 5 to 40, float64",
         at_most=1e-15,
         kind="ours",
@@ -73,64 +75,64 @@ RULES = rules(
     claim(
         "P2.7",
         "OLA 2/2 cannot learn variable ω: wrong within about 10 steps",
-        "rollout steps until e_n > 0.1",
+        "steps kept",
         at_most=10.0,
     ),
     claim(
         "P2.8",
         "OLA 8/4 does not help, seems worse",
-        "e_50 of OLA 8/4 over OLA 2/2",
-        at_least=1.0,
+        "steps kept by OLA 8/4 over OLA 2/2",
+        at_most=1.1,
     ),
     claim(
         "P2.9",
         "8LA 16/8 with the mask does not help",
-        "e_50 of 8LA 16/8 over OLA 2/2",
-        at_least=0.9,
+        "steps kept by 8LA 16/8 over OLA 2/2",
+        at_most=1.1,
     ),
     claim(
         "P2.10",
         "removing the causal mask helps a lot",
-        "e_50 of 4LA 32/16 open over masked",
-        at_most=0.5,
+        "steps kept by 4LA 32/16 open over masked",
+        at_least=2.0,
     ),
     claim(
         "P2.10b",
         "... also with eight layers",
-        "e_50 of 8LA 32/16 open over masked",
-        at_most=0.5,
+        "steps kept by 8LA 32/16 open over masked",
+        at_least=2.0,
     ),
     claim(
         "P2.12",
         "more layers help without the mask",
-        "e_50 of 8LA 32/16 open over 4LA 32/16 open",
-        at_most=0.9,
+        "steps kept by 8LA 32/16 open over 4LA 32/16 open",
+        at_least=1.1,
     ),
     claim(
         "P2.12b",
         "8LA 32/16 open leads by about 1 rad after 50 steps at ω0 = 2",
-        "median absolute phase error [rad]",
+        "median signed phase lead [rad], mean over seeds",
         at_least=0.5,
         at_most=1.5,
     ),
     claim(
         "P2.12c",
         "more training is not what the ladder lacks",
-        "e_50 of 8LA 32/16 open after four times as many steps",
-        at_least=0.1,
+        "steps kept by 8LA 32/16 open after four times as many training steps, over before",
+        at_most=2.0,
         kind="ours",
     ),
     claim(
         "P2.13",
         "the n-LA tracks better than linear regression",
-        "e_50 of 8LA 32/16 open over Eq. 2 solved, T = 40",
-        at_most=1.0,
+        "steps kept by 8LA 32/16 open over Eq. 2 solved, T = 40",
+        at_least=1.0,
     ),
     claim(
         "P2.13b",
         "... than linear regression as the post trained it",
-        "e_50 of 8LA 32/16 open over Eq. 2 by AdamW, T = 40",
-        at_most=1.0,
+        "steps kept by 8LA 32/16 open over Eq. 2 by AdamW, T = 40",
+        at_least=1.0,
     ),
     claim(
         "P2.14",
@@ -141,16 +143,15 @@ RULES = rules(
     claim(
         "P2.14b",
         "... because the rollout of its linear surrogate diverges",
-        "e_50 of Eq. 2 solved, T = 40, on the linear oscillator itself",
-        at_most=0.1,
-        source="exact",
-        seeds=False,
+        "distance of rollouts after 50 steps, surrogate to teacher, both by AdamW: 8LA 32/16 open "
+        "over Eq. 2 by AdamW",
+        at_least=3.0,
     ),
     claim(
         "P2.18",
         "variable γ can be learned as well",
-        "e_50 of 4LA 32/16 open with γ ~ U[0, 0.5] over γ = 0.1",
-        at_most=2.0,
+        "steps kept by 4LA 32/16 open with γ ~ U[0, 0.5] over γ = 0.1",
+        at_least=0.8,
     ),
     claim(
         "P2.21",

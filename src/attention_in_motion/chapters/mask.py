@@ -39,8 +39,8 @@ RULES = rules(
     claim(
         "P2.11",
         "there is no cheating in removing the mask",
-        "MSE at positions before the last with the answer removed from the window, another state of "
-        "the same trajectory in its place, over without (4LA 32/16 open)",
+        "MSE at positions before the last with the answer removed from the window, a later state "
+        "of the same trajectory in its place, over without (4LA 32/16 open)",
         at_most=1.1,
     ),
     claim(

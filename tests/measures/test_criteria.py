@@ -1,5 +1,7 @@
 """The criteria find what was planted, where it was planted, and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -82,6 +84,18 @@ def test_splits_by_trajectory_and_by_range():
     assert probes.inner_half(omega0).tolist() == [False] * 2 + [True] * 4 + [False] * 2
 
 
+def test_harmonics_span_every_power_of_an_undamped_flow():
+    """K^j is cos(jωΔt) and sin(jωΔt) with factors ω and 1/ω: its diagonal lies in their span."""
+    test = make(dt=0.3)
+    numbers, flow = criteria.harmonics(test), criteria.exponential(test)
+    assert numbers.shape == (200, 10)
+    angle = test.omega0 * 0.3
+    for j in range(1, 6):
+        assert torch.allclose(numbers[:, j - 1], (j * angle).cos())
+        assert torch.allclose(numbers[:, 4 + j], (j * angle).sin())
+    assert torch.allclose(flow[:, 0], numbers[:, 0])
+
+
 def test_explained_is_one_for_a_linear_map_and_nothing_for_noise():
     features, half = noise(400, 3), probes.every_other(400)
     mixed = torch.stack([features @ noise(3, 8, seed=2), noise(400, 8, seed=3)])
@@ -89,7 +103,7 @@ def test_explained_is_one_for_a_linear_map_and_nothing_for_noise():
     assert shares[0] > 1 - 1e-6 and shares[1].abs() < 0.05
 
 
-def test_moving_the_planted_variable_moves_the_answer_and_a_random_move_does_not():
+def test_moving_the_planted_variable_moves_the_answer_and_a_shuffled_map_does_not():
     start, seen = make(dt=0.3), make(dt=0.3, seed=5)
     ends = [
         interventions.ending_in(start.windows[:, -1], omega0, start)
@@ -97,7 +111,10 @@ def test_moving_the_planted_variable_moves_the_answer_and_a_random_move_does_not
     ]
     stream = probes.streams(Planted(), seen)["resid_mid"]
     options = "resid_mid", *ends, seen, stream, criteria.exponential
-    scores, strays = interventions.follow_scores(Planted(), *options)
+    scores = interventions.follow_scores(Planted(), *options)
+    shuffled = replace(seen, omega0=seen.omega0[probes.shuffled(torch.arange(200))])
+    options = "resid_mid", *ends, shuffled, stream, criteria.exponential
+    strays = interventions.follow_scores(Planted(), *options)
     far = (start.omega0 - start.omega0.flip(0)).abs() > 0.5
     assert scores.shape == (2, 200) and scores[:, far].min() > 0.999
     assert strays[:, far].median() < 0.3

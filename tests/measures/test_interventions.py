@@ -65,16 +65,6 @@ def test_the_score_that_counts_is_the_one_in_the_rules():
         assert f"score at least {interventions.FOLLOWED:g}" in rule.text
 
 
-def test_a_random_move_is_as_long_as_the_move_and_points_elsewhere():
-    move = torch.randn(2, 50, 40, generator=torch.Generator().manual_seed(1)).double()
-    move[0] *= 100
-    stray = interventions.random_move(move)
-    assert torch.allclose(stray.norm(dim=-1), move.norm(dim=-1))
-    cosine = torch.nn.functional.cosine_similarity(stray, move, dim=-1)
-    assert cosine.abs().mean() < 0.2
-    assert torch.equal(stray, interventions.random_move(move))  # the same in every run
-
-
 def test_every_place_is_scored_as_it_would_be_alone(ends):
     (start, goal), seen = ends
     model, features = Chain(), criteria.exponential
@@ -82,8 +72,8 @@ def test_every_place_is_scored_as_it_would_be_alone(ends):
     assert list(stream) == ["resid_pre", "resid_mid"]
     found = interventions.follow_everywhere(model, stream, [start, goal], seen, features)
     for place, h in stream.items():
-        alone, _ = interventions.follow_scores(model, place, start, goal, seen, h, features)
-        assert torch.equal(found[place], alone)
+        alone = interventions.follow_scores(model, place, start, goal, seen, h, features)
+        assert torch.allclose(found[place], alone, rtol=1e-9)  # sums depend on alignment
     assert found["resid_mid"].min() > 0.99  # what is moved there reaches the answer
     assert found["resid_pre"].abs().max() < 1e-12  # and there nothing does
     assert interventions.best_place(found, list(found)) == "resid_mid"

@@ -10,6 +10,7 @@ from attention_in_motion.claims import Rule
 from attention_in_motion.paths import BOOK
 
 WHO = {"posts": "", "ours": "(ours) ", "open": "(open) "}
+CALCULATED = ("exact", "rounding")  # sources of claims that need no trained model
 COLUMNS = "| claim | what is said | measured, with 95% interval | verdict |"
 
 INTRODUCTION = """# Every claim and its verdict
@@ -18,6 +19,12 @@ Written by `make outputs` from the chapters; the numbers are pasted in when the 
 claim *holds* when its whole 95% interval meets the rule, *does not hold* when none of it does, and
 *holds in part* otherwise; it is *not testable* where what it speaks of cannot be had here. Claims
 marked (ours) are this book's own, those marked (open) answer a question that a post leaves open.
+Claims marked (mathematics) need no trained model: a calculation decides them, and no data could.
+The pages repeat it to rounding. They are no evidence about transformers that were trained.
+
+Rules are committed before the numbers that they judge. For chapters 1, 2 and 4 of the first edition
+the history cannot prove it: there, rules and numbers carry the same second. {doc}`changes` says
+which verdicts this edition changed, and why.
 """
 
 
@@ -46,8 +53,9 @@ def box(page: str) -> str:
 def box_row(rule: Rule) -> str:
     """One claim of the page itself."""
     pasted = f"{{glue:text}}`{rule.id}`", f"{{glue:text}}`{rule.id}-verdict`"
-    says = cell(WHO[rule.kind] + rule.says)
-    return f"| {{claim}}`{rule.id}` | {says} | {cell(rule.measure)}: {pasted[0]} | {pasted[1]} |"
+    return (
+        f"| {{claim}}`{rule.id}` | {said(rule)} | {cell(rule.measure)}: {pasted[0]} | {pasted[1]} |"
+    )
 
 
 def claims_page() -> str:
@@ -72,7 +80,13 @@ def claims_row(rule: Rule) -> str:
     key = f"{rule.page}.ipynb::{rule.id}"  # the empty format ends the key
     pasted = f"{{glue:text}}`{key}:` | {{glue:text}}`{key}-verdict:`"
     anchor = f'<span id="{anchor_of(rule.id)}"></span>{rule.id}'
-    return f"| {anchor} | {cell(WHO[rule.kind] + rule.says)} | {cell(rule.text)} | {pasted} |"
+    return f"| {anchor} | {said(rule)} | {cell(rule.text)} | {pasted} |"
+
+
+def said(rule: Rule) -> str:
+    """What a claim says, marked by whose it is and whether a calculation decides it."""
+    mathematics = "(mathematics) " if rule.source in CALCULATED else ""
+    return cell(WHO[rule.kind] + mathematics + rule.says)
 
 
 def anchor_of(claim: str) -> str:

@@ -156,6 +156,34 @@ def poles(found: Tensor, arc: Tensor) -> Figure:
     return figure
 
 
+PATHS = ("model", "rival", "linear", "third", "highlight")
+TEACHERS = ("third", "model", "second", "rival")  # the n-LA's solved and descended, the line's
+
+
+def surrogate(
+    times: Tensor,
+    true: Tensor,
+    paths: dict[str, Tensor],
+    count: Tensor,
+    apart: dict[str, Tensor],
+) -> Figure:
+    """Left: x of one trajectory (steps,), exact and by each model. Right: each surrogate's distance
+    to its teacher (seed, steps) against the rollout step."""
+    figure, (left, right) = panels(2, width=5.2, height=3.6)
+    left.plot(times, true, color=COLOURS["truth"], linewidth=2, label="exact")
+    for colour, (name, path) in zip(PATHS, paths.items(), strict=False):
+        left.plot(times, path, color=COLOURS[colour], linewidth=1.2, label=name)
+    reach = 2.2 * true.abs().max().item()
+    left.set(xlabel="t", ylabel="x", ylim=(-reach, reach))
+    left.legend(fontsize=8, ncols=2, loc="upper center")
+    for colour, (name, curve) in zip(TEACHERS, apart.items(), strict=False):
+        band(right, count, curve.clamp(1e-6, 1e6), colour, name)
+    right.set(yscale="log", xlabel="rollout step n", ylabel="distance to the teacher's rollout")
+    right.set_ylim(1e-6, 1e6)
+    right.legend(fontsize=8, title="surrogate of …: found by", title_fontsize=8)
+    return figure
+
+
 # Chapter 3, the solver
 
 

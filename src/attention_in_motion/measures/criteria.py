@@ -63,6 +63,14 @@ def multistep(test: TestSet) -> Tensor:
     return varying(scaled_dynamics(test).flatten(1))
 
 
+def harmonics(test: TestSet) -> Tensor:
+    """cos and sin of jωΔt for j = 1 … 5, (n, 10): what every power of K is made of, no method's."""
+    omega = oscillator.damped_frequency(test.omega0, test.gamma)
+    angle = omega * torch.as_tensor(test.dt, dtype=omega.dtype)
+    angles = angle[:, None] * torch.arange(1, POWERS + 1)
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
 METHODS: dict[str, Features] = {
     "matrix exponential": exponential_powers,
     "Taylor": taylor_powers,
@@ -134,3 +142,8 @@ def explained(stream: Tensor, features: Tensor, fitted: Tensor) -> Tensor:
         found = ridge(features[fitted], h[fitted], alpha=1e-9)(features[~fitted])
         shares.append(r2(h[~fitted], found))
     return torch.tensor(shares)
+
+
+def mean_explained(stream: dict[str, Tensor], features: Tensor, fitted: Tensor) -> Tensor:
+    """The mean of `explained` over the places of a stream {place: (seed, n, T', d)}: (seed,)."""
+    return torch.stack([explained(h, features, fitted) for h in stream.values()]).mean(0)

@@ -86,13 +86,6 @@ def fitted_move(
     return torch.stack([m(after) - m(before) for m in maps])
 
 
-def random_move(move: Tensor) -> Tensor:
-    """A move equally long in a random direction, row by row: (seed, n, k) → same."""
-    rng = torch.Generator().manual_seed(0)
-    stray = torch.randn(move.shape, generator=rng, dtype=move.dtype)
-    return stray * move.norm(dim=-1, keepdim=True) / stray.norm(dim=-1, keepdim=True)
-
-
 def answers(model: nn.Module, test: TestSet) -> Tensor:
     """The model's answer at the last position: (seed, n, 2)."""
     return in_parts(predictor(model), test.windows[None])
@@ -139,11 +132,14 @@ def follow_scores(
     seen: TestSet,
     stream: Tensor,
     features: Features,
-) -> tuple[Tensor, Tensor]:
-    """The scores (seed, n) of the fitted move at `place`, and of a random one equally long."""
-    move, unmoved = fitted_move(start, goal, seen, stream, features), answers(model, start)
-    ends = model, place, start, goal
-    return score_of(*ends, move, unmoved), score_of(*ends, random_move(move), unmoved)
+) -> Tensor:
+    """The scores (seed, n) of the move at `place` that a map fitted on `seen` says.
+
+    `stream` is the model's stream there on `seen`. With the frequencies of `seen` shuffled this is
+    a control: a move of the same kind and size that knows nothing.
+    """
+    move = fitted_move(start, goal, seen, stream, features)
+    return score_of(model, place, start, goal, move, answers(model, start))
 
 
 def follow_everywhere(

@@ -17,20 +17,50 @@ from attention_in_motion.models.activations import record
 
 
 @torch.no_grad()
-def leak(model: nn.Module, test: TestSet, positions: list[int]) -> tuple[Tensor, Tensor]:
-    """MSE at `positions` with the true future in the window, and with another trajectory's.
+def mse_by_position(model: nn.Module, test: TestSet, positions: list[int]) -> Tensor:
+    """Mean squared error at `positions`, where position t predicts state t + 1: (seed, positions).
 
-    Position t predicts state t + 1; its future, states t + 1 … T − 1, is exchanged with that of the
-    next trajectory in the set. (seed, positions) each.
+    The last position, T − 1 as Python counts, is asked for the state after the window.
     """
-    x = for_every_seed(model, test.windows)
-    swapped, target = x.roll(1, 1), test.states[:, 1 : test.context + 1]
-    kept = (model(x) - target)[:, :, positions].square().mean(dim=(1, 3))
-    exchanged = []
+    miss = model(for_every_seed(model, test.windows)) - test.states[:, 1 : test.context + 1]
+    return miss[:, :, positions].square().mean(dim=(1, 3))
+
+
+@torch.no_grad()
+def leak(model: nn.Module, test: TestSet, positions: list[int]) -> dict[str, Tensor]:
+    """The same error with what stands after position t changed, by what is done: see `futures`.
+
+    A model that copies its answer needs the answer alone; one that learns ω0 from the future needs
+    the rest of it, and is as lost among foreign states with the answer in view as without. Only
+    changes of one of the two at a time tell them apart.
+    """
+    x, spare = for_every_seed(model, test.windows), test.states[:, -1]
+    found: dict[str, list[Tensor]] = {}
     for t in positions:
-        blind = model(torch.cat([x[:, :, : t + 1], swapped[:, :, t + 1 :]], dim=2))
-        exchanged.append((blind - target)[:, :, t].square().mean(dim=(1, 2)))
-    return kept, torch.stack(exchanged, dim=1)
+        for name, window in futures(x, spare, t).items():
+            miss = model(window)[:, :, t] - test.states[:, t + 1]
+            found.setdefault(name, []).append(miss.square().mean(dim=(1, 2)))
+    return {name: torch.stack(values, dim=1) for name, values in found.items()}
+
+
+def futures(x: Tensor, spare: Tensor, t: int) -> dict[str, Tensor]:
+    """Windows x (seed, n, T, 2) changed after position t; nothing is to change at the last.
+
+    "answer removed": state t + 1 is replaced by `spare` (n, 2), a state of the same trajectory that
+    is not in the window. "future exchanged": all later states are those of the next trajectory in
+    the set. "exchanged, answer kept": all but state t + 1.
+    """
+    answer = slice(t + 1, t + 2)
+    removed, exchanged = x.clone(), x.clone()
+    removed[:, :, answer] = spare[:, None]
+    exchanged[:, :, t + 1 :] = x.roll(1, 1)[:, :, t + 1 :]
+    kept = exchanged.clone()
+    kept[:, :, answer] = x[:, :, answer]
+    return {
+        "answer removed": removed,
+        "future exchanged": exchanged,
+        "exchanged, answer kept": kept,
+    }
 
 
 @torch.no_grad()

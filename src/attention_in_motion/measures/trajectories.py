@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -142,10 +143,23 @@ def continued(predict: Predictor, test: TestSet) -> Tensor:
 
 def rollout_error(predict: Predictor, test: TestSet) -> tuple[Tensor, Tensor]:
     """e_n and phase lead [rad] of a rollout over the test set's future: (seed, n, steps) each."""
-    predicted = continued(predict, test)
+    return strayed(continued(predict, test), test.future, test)
+
+
+def strayed(found: Tensor, true: Tensor, test: TestSet) -> tuple[Tensor, Tensor]:
+    """e_n and phase lead [rad] of rollouts (seed, n, steps, 2) against others of the same windows.
+
+    The lead is followed from step to step, so it is no angle: it grows beyond π.
+    """
     omega0, gamma = test.omega0[:, None], test.gamma[:, None]
-    error, _, phase = oscillator.phase_space_error(predicted, test.future, omega0, gamma)
-    return error.nan_to_num(math.inf), phase
+    error, _, phase = oscillator.phase_space_error(found, true, omega0, gamma)
+    lead = torch.from_numpy(np.unwrap(phase.numpy()))
+    return error.nan_to_num(math.inf), lead
+
+
+def steps_kept(error: Tensor) -> Tensor:
+    """Rollout steps until e_n > LOST, the mean over trajectories: (seed, n, steps) → (seed,)."""
+    return horizon(error).double().mean(dim=1)
 
 
 def median_error(error: Tensor) -> Tensor:

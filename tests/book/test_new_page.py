@@ -85,7 +85,7 @@ def test_a_page_is_added_by_the_written_steps(tmp_path):
     # 5. its outputs, box and row
     environment = os.environ | {"PYTHONPATH": str(copy / "src")}
     options = {"cwd": copy, "env": environment, "check": True}
-    outputs = ["-m", "attention_in_motion", "outputs", "book/06_falling.ipynb"]
+    outputs = ["-m", "attention_in_motion", "outputs", "falling"]
     subprocess.run([sys.executable, *outputs], **options)
     tests = ["tests/chapters/test_falling.py", "tests/book/test_tables.py"]
     tests += ["tests/book/test_every_page.py", "tests/book/test_reading.py", "-k", "not pins"]

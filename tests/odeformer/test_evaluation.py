@@ -326,15 +326,20 @@ def test_the_command_gives_the_same_each_time(weights, monkeypatch):
     assert texts[0] == texts[1]
     result = json.loads(texts[0][0])
     assert result["n"] == 1 and result["n_points"] == 25 and result["seed"] == 0
-    conditions, methods = 4, 5
+    conditions, methods = 6, 5
     n_groups = len(FAMILIES) + 2 + 4 + 2
     slow = {one["group"] for one in result["rows"] if "≤" in one["group"]}
     assert len(result["rows"]) == (n_groups + len(slow)) * conditions * methods
     assert {one["condition"] for one in result["rows"]} == {
         f"{start}, {condition}"
-        for start in ("given start", "new start")
+        for start in ("given start", "new start", "both starts")
         for condition in ("noise 0", "half the points")
     }
+    share = {(r["group"], r["condition"], r["method"]): r["share"] for r in result["rows"]}
+    for (group, condition, method), both in share.items():
+        if condition.startswith("both"):
+            alone = [condition.replace("both starts", f"{one} start") for one in ("given", "new")]
+            assert both <= min(share[group, one, method] for one in alone)
     assert {one["method"] for one in result["rows"]} == {
         *("greedy", "10 samples", "polynomial"),
         *("true form, written", "true form, refined"),

@@ -68,15 +68,16 @@ RULES = rules(
     claim(
         "P4.20",
         "steep sigmoids derail the model",
-        "share recognised of sigmoids with steepness 3 and more",
+        "share recognised of sigmoids with steepness 4 and 8 whose start is at most e^-6 from 1",
         at_most=0.5,
         seeds=False,
     ),
     claim(
         "P4.20b",
-        "... and gentle ones do not",
-        "share recognised of sigmoids with steepness 1 and less",
-        at_least=0.5,
+        "... what derails it is a start too near the fixed point",
+        "share recognised of sigmoids with steepness 2 and less whose start is e^-9 or e^-12 from 1",
+        at_most=0.5,
+        kind="ours",
         seeds=False,
     ),
     claim(

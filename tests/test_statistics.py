@@ -47,3 +47,20 @@ def test_the_bootstrap_covers_a_median_and_repeats_itself():
     assert 85 <= covered <= 100
     assert statistics.bootstrap(draws[0]) == statistics.bootstrap(draws[0])
     assert statistics.bootstrap([1.0, 1.0]) == (1.0, (1.0, 1.0))
+
+
+def test_logistic_gives_the_log_odds_ratio_of_a_table():
+    """One binary feature: b = log(ad/bc), its variance 1/a + 1/b + 1/c + 1/d (Woolf)."""
+    successes, failures = (30, 10), (20, 40)  # where the feature is 1, and where it is 0
+    feature = np.repeat([1.0, 0.0], [40, 60])
+    counted = np.repeat([1, 0, 1, 0], [*successes, *failures])
+    [(value, (low, high))] = statistics.logistic(feature[:, None], counted, penalty=0.0)
+    expected = math.log(30 * 40 / (10 * 20))
+    half = 1.96 * math.sqrt(1 / 30 + 1 / 10 + 1 / 20 + 1 / 40)
+    assert (value, low, high) == pytest.approx((expected, expected - half, expected + half))
+
+
+def test_logistic_stays_finite_where_the_successes_are_separated():
+    x = np.linspace(-1, 1, 20)
+    [(value, (low, high))] = statistics.logistic(x[:, None], x > 0)
+    assert 0 < low < value < high < 1e3

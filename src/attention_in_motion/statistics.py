@@ -42,6 +42,23 @@ def share(successes: int, trials: int) -> Estimate:
     return rate, (min(found.low, rate), max(found.high, rate))
 
 
+def logistic(features: ArrayLike, successes: ArrayLike, penalty: float = 0.01) -> list[Estimate]:
+    """Log-odds of success per unit of each feature, the others fixed, with Wald intervals.
+
+    Maximises Σ log p − penalty |b|²/2 for p = 1/(1 + e^(−a − X b)), features X (n, k) and successes
+    (n,) of zeros and ones; the penalty keeps b finite where the successes can be separated.
+    """
+    x = np.column_stack([np.ones(len(successes)), np.asarray(features, dtype=float)])
+    y, ridge = np.asarray(successes, dtype=float), penalty * np.eye(x.shape[1])
+    ridge[0, 0], b = 0.0, np.zeros(x.shape[1])
+    for _ in range(50):  # Newton's steps
+        p = 1 / (1 + np.exp(-np.clip(x @ b, -30, 30)))
+        curvature = (x * (p * (1 - p))[:, None]).T @ x + ridge + 1e-9 * np.eye(len(b))
+        b = b + np.linalg.solve(curvature, x.T @ (y - p) - ridge @ b)
+    half = 1.96 * np.sqrt(np.diag(np.linalg.inv(curvature)))
+    return [(float(m), (float(m - h), float(m + h))) for m, h in zip(b[1:], half[1:], strict=True)]
+
+
 def bootstrap(
     values: ArrayLike, statistic: Callable[..., float] = np.median, *, seed: int = 0
 ) -> Estimate:

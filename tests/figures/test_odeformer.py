@@ -45,7 +45,12 @@ def test_worked_examples_are_curves_in_time_or_portraits_in_the_plane():
     assert np.allclose(two.lines[1].get_ydata(), -TIMES)
 
 
-def test_scores_below_minus_one_are_drawn_at_minus_one():
-    scores = torch.tensor([[0.5, -50.0], [0.7, -1.0], [0.9, -3.0]])
-    axes = figures.against_steepness(torch.tensor([1.0, 2.0]), scores).axes[0]
-    assert np.allclose(axes.lines[0].get_ydata(), [0.7, -1.0])
+def test_shares_by_steepness_are_written_into_their_cells():
+    shares = torch.tensor([[0.25, 1.0, float("nan")], [0.0, 0.5, 0.75]])
+    ax = figures.by_steepness((1.0, 2.0, 8.0), (2.0, 12.0), shares).axes[0]
+    written = {tuple(text.get_position()): text.get_text() for text in ax.texts}
+    assert written == {
+        **{(0, 0): "0.25", (1, 0): "1.00"},  # (column, row); none for the empty cell
+        **{(0, 1): "0.00", (1, 1): "0.50", (2, 1): "0.75"},
+    }
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2", "8"]

@@ -75,7 +75,7 @@ RULES = rules(
     claim(
         "P4.20b",
         "... what derails it is a start too near the fixed point",
-        "share recognised of sigmoids with steepness 2 and less whose start is e^-9 or e^-12 from 1",
+        "share recognised of sigmoids with steepness up to 2 whose start is e^-9 or e^-12 from 1",
         at_most=0.5,
         kind="ours",
         seeds=False,
@@ -117,6 +117,14 @@ RULES = rules(
 
 Columns = Mapping[str, tuple[str, str]]  # {heading: (condition, method)}
 RECOGNISED = 0.9  # a trajectory is recognised from this R² on
+
+# The sigmoids x = 1/(1 + e^(a (t − middle))) on [0, 10]: steepness a, and a · middle, by which the
+# start is saturated. Middles beyond LATEST would leave no fall to see.
+STEEPNESS = (0.5, 1.0, 2.0, 4.0, 8.0)
+SATURATION = (2.0, 4.0, 6.0, 9.0, 12.0)
+LATEST = 9.5
+STEEP, GENTLE = (4.0, 8.0), (0.5, 1.0, 2.0)
+FREE, SATURATED = (2.0, 4.0, 6.0), (9.0, 12.0)
 
 # name: (system in prefix notation, start, end of the time span)
 EXAMPLES: dict[str, tuple[list[list], list[float], float]] = {

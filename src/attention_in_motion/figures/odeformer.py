@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -64,15 +64,17 @@ def worked(examples: dict[str, tuple]) -> Figure:
     return figure
 
 
-def against_steepness(steepness: Tensor, scores: Tensor) -> Figure:
-    """R² (curve, steepness) against the steepness: median and middle half."""
-    figure, (axes,) = panels(1, width=6)
-    shown = scores.clamp(min=-1)
-    low, middle, high = shown.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=shown.dtype), dim=0)
-    axes.plot(steepness, middle, ".-", color=COLOURS["model"])
-    axes.fill_between(steepness, low, high, color=COLOURS["model"], alpha=0.2, linewidth=0)
-    axes.axhline(0.9, color=COLOURS["control"], linestyle=":")
-    axes.set(xscale="log", xlabel="steepness a", ylabel="R² of the best sample", ylim=(-1.05, 1.05))
-    axes.set_xticks(steepness, [f"{float(a):.2g}" for a in steepness])
-    axes.minorticks_off()
+def by_steepness(steepness: ArrayLike, saturation: ArrayLike, shares: Tensor) -> Figure:
+    """Share recognised (saturation, steepness) as a map with its numbers; NaN where none is."""
+    figure, (ax,) = panels(1, width=6, height=3.6)
+    shown = ax.imshow(shares.numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto", origin="lower")
+    for (row, column), share in np.ndenumerate(shares.numpy()):
+        if not np.isnan(share):
+            colour = "white" if share < 0.5 else "black"
+            ax.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour)
+    ax.set(xlabel="steepness a", ylabel="a · middle: the start is e^−that from 1")
+    ax.set_xticks(range(len(steepness)), [f"{a:g}" for a in steepness])
+    ax.set_yticks(range(len(saturation)), [f"{s:g}" for s in saturation])
+    ax.grid(False)
+    figure.colorbar(shown, ax=ax, label="share recognised")
     return figure

@@ -88,18 +88,23 @@ def attention_plane(x0: Tensor, x1: Tensor, alpha: Tensor, true: Tensor, found: 
 
 
 def one_number(epsilon: Tensor, seen: Tensor, expected: Tensor) -> Figure:
-    """The five quantities (5, seed) of every seed against |ε|, on the curves that ε predicts."""
-    figure, axes = panels(6, width=3, height=2.7, columns=3)
+    """The five quantities (5, seed) of every seed against |ε|, on the curves that ε predicts.
+
+    The first, the error, has the upper row to itself.
+    """
+    first, *others = QUANTITIES
+    places = [[first] * len(others), others]
+    figure, axes = plt.subplot_mosaic(places, figsize=(9.6, 5.6), height_ratios=(3, 2))
+    plt.close(figure)
     size = epsilon.abs()
     order = size.argsort()
-    for ax, name, values, curve in zip(axes, QUANTITIES, seen, expected, strict=False):
+    for name, values, curve in zip(QUANTITIES, seen, expected, strict=True):
+        ax = axes[name]
         ax.plot(size[order], curve[order], color=COLOURS["truth"], linewidth=1, label="predicted")
         ax.plot(size, values, ".", color=COLOURS["model"], markersize=4, label="trained")
-        ax.set(title=name)
-        ax.set_xlabel("|ε| = s / |p1 − p0|")
-    axes[0].set_yscale("log")
-    axes[0].legend()
-    axes[-1].set_axis_off()
+        ax.set(title=name, xlabel="|ε| = s / |p1 − p0|")
+    axes[first].set_yscale("log")
+    axes[first].legend()
     return figure
 
 

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import torch
 
 from attention_in_motion.chapters import contents
 from attention_in_motion.chapters import uniform_motion as chapter
+from attention_in_motion.claims import judge
 from attention_in_motion.statistics import share
 from attention_in_motion.training.run import digest
 
@@ -79,6 +81,24 @@ def test_the_final_model_keeps_about_a_hundred_snapshots():
         snapshots = chapter.runs(parameters(steps=steps))["P3.10"].snapshots
         assert snapshots[0] == 0 and snapshots[-1] == steps
         assert 100 <= len(snapshots) <= 200
+
+
+def test_a_verdict_over_recipes_is_in_part_where_they_disagree():
+    few, many = torch.full((60,), 1.0), torch.full((60,), 1e-3)
+    (rate, interval), n = chapter.over_recipes({"one": few, "other": many})
+    assert (rate, n) == (0.5, 120)
+    assert interval == pytest.approx((share(0, 60)[1][0], share(60, 60)[1][1]))
+    assert judge(chapter.RULES["P3.4"], rate, interval, n_seeds=n).verdict == "holds_in_part"
+
+
+def test_the_recipes_are_four_and_the_rung_is_one_of_them():
+    found = chapter.runs(parameters(n_seeds=200))
+    for rung in chapter.OVER_RECIPES:
+        runs = [found[chapter.of_recipe(rung, recipe)] for recipe in chapter.RECIPES]
+        assert len({(run.batch, run.normal_positions) for run in runs}) == 4
+        assert runs[list(chapter.RECIPES).index(chapter.DEFAULT_RECIPE)] is found[rung]
+        assert {len(run.seeds) for run in runs} == {60, 200}
+        assert len({(run.embed_dim, run.projections, run.input_scale) for run in runs}) == 1
 
 
 def test_every_rung_has_its_rule_and_its_label():

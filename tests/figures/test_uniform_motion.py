@@ -5,7 +5,7 @@ import torch
 
 from attention_in_motion.figures import uniform_motion as figures
 from attention_in_motion.measures.motion_layer import QUANTITIES
-from attention_in_motion.training.exactness import CELLS
+from attention_in_motion.training.exactness import CELLS, Cell
 
 STEPS = torch.tensor([1.0, 10.0, 100.0])
 
@@ -27,12 +27,15 @@ def test_the_plateau_shows_five_weights_and_every_seed():
     weights = {name: torch.linspace(0, 1, 3) for name in ("p0", "p1", "W_q", "W_k", "W_v")}
     ends = torch.tensor([3, 5]), torch.tensor([4, 9])
     loss = STEPS, torch.tensor([1.0, 0.1, 0.01])
-    left, right, twin = figures.plateau(loss, STEPS, weights, ends, "seeds").axes
-    assert labels(twin) == list(weights)
-    assert left.get_yscale() == "log"
-    diagonal, points = right.lines
+    axes = {ax.get_label(): ax for ax in figures.plateau(loss, STEPS, weights, ends, 1).axes}
+    assert labels(axes["weights"]) == list(weights)
+    assert axes["loss"].get_yscale() == "log"
+    for place in ("loss", "weights"):  # the seed's own step is marked in both
+        assert set(axes[place].lines[-1].get_xdata()) == {5}
+    diagonal, points, circle = axes["ends"].lines
     assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [3, 9]
     assert len(points.get_xdata()) == 2
+    assert (circle.get_xdata()[0], circle.get_ydata()[0]) == (5, 9)
 
 
 def test_the_attention_plane_and_the_diagonal():
@@ -57,31 +60,55 @@ def test_one_number_has_a_panel_for_every_quantity_and_a_sorted_curve():
     assert points.get_ydata() == pytest.approx(seen[3].tolist())
 
 
-def test_the_map_has_a_row_for_every_cell_from_the_first_down():
-    values = torch.logspace(-30, 0, len(CELLS))
-    (axes,) = figures.exactness(values, torch.arange(len(CELLS)) % 2 == 0, 1e-12).axes
-    ticks = [text.get_text() for text in axes.get_yticklabels()]
-    assert ticks == [str(cell) for cell in reversed(CELLS)]
-    marks = [
-        line for line in axes.lines if line.get_marker() in "os" and len(line.get_xdata()) == 1
-    ]
-    assert len(marks) == len(CELLS)
-    top = max(marks, key=lambda line: line.get_ydata()[0])
-    assert top.get_xdata()[0] == pytest.approx(1e-30, rel=1e-3)
-    assert top.get_marker() == "o"  # exact by theory
+def tile(axes, column, row):
+    """The text of a tile and its colour."""
+    words = {text.get_position(): text.get_text() for text in axes.texts}
+    corners = {patch.get_xy(): patch.get_facecolor() for patch in axes.patches}
+    return words[column, row], corners[column - 0.5, row - 0.5]
+
+
+def test_the_map_says_of_every_cell_how_we_know_and_what_was_found():
+    values = torch.full((len(CELLS),), 1e-5)
+    values[CELLS.index(Cell(True, 1, 1, False))] = 1e-30
+    left, right = figures.exactness(values, 1e-12).axes
+    assert len(left.texts) + len(right.texts) == len(CELLS)
+    rows = [text.get_text() for text in left.get_yticklabels()]
+    word, exact = tile(left, 0, rows.index("1 head, residual"))
+    assert word.strip() == "● $10^{-30}$"
+    word, never = tile(left, 0, rows.index("1 head, positions"))
+    assert word == "A $10^{-5}$"
+    assert tile(left, 1, rows.index("2 heads, positions"))[1] == exact != never
+    assert tile(left, 0, rows.index("2 heads, positions")) == ("B $10^{-5}$", never)
+    rows = [text.get_text() for text in right.get_yticklabels()]
+    assert tile(right, 0, rows.index("1 layer, MLP")) == ("S $10^{-5}$", never)
+    assert tile(right, 0, rows.index("2 layers, MLP"))[1] not in (exact, never)
+
+
+def test_layer_norm_shows_every_seed_and_where_the_answers_part():
+    plain = torch.tensor([[1e-8, 1e-9], [1e-30, 1e-31]])
+    errors = {name: (one, 10 * one) for name, one in zip(("pre-LN", "none"), plain, strict=True)}
+    answers = {"exact": STEPS, "none": STEPS, "pre-LN": STEPS.clamp(max=20)}
+    left, right = figures.layer_norm(errors, 1e-12, STEPS, answers, 50.0).axes
+    dots = [line for line in left.lines if line.get_marker() == "o" and len(line.get_xdata())]
+    expected = [one for pair in errors.values() for one in pair]
+    assert [list(line.get_xdata()) for line in dots] == [one.tolist() for one in expected]
+    assert dots[0].get_color() == dots[1].get_color() != dots[2].get_color()
+    assert dots[1].get_fillstyle() == "none" != dots[0].get_fillstyle()
+    assert labels(right) == [*answers, "bound from its weights", "trained here"]
+    assert right.lines[2].get_ydata().max() == 20 and right.lines[3].get_ydata()[0] == 50
 
 
 def test_the_laws_are_labelled_on_both_sides():
-    curves = {name: STEPS for name in ("a", "b", "c")}
+    curves = {name: STEPS for name in ("a", "b", "c", "d")}
     gaps = {"written": (STEPS, STEPS), "tail": (STEPS, STEPS)}
     left, right = figures.error_laws((STEPS, STEPS), gaps, STEPS, curves).axes
     assert labels(left) == ["trained", "written", "tail"]
-    assert labels(right) == ["a", "b", "c"]
+    assert labels(right) == ["a", "b", "c", "d"]
     assert right.get_xscale() == right.get_yscale() == "log"
 
 
 def test_drifts_that_vanish_are_drawn_on_the_axis():
-    names = ("residual", "two heads", "one", "other")
+    names = ("residual", "two heads", "pre-LN", "one", "other")
     errors = {name: torch.tensor([0.0, 1e-3, 1.0]) for name in names}
     (axes,) = figures.drift(STEPS, errors).axes
     assert labels(axes) == list(names)

@@ -6,6 +6,7 @@ import torch
 
 from attention_in_motion.measures import motion_layer as one
 from attention_in_motion.models import motion
+from attention_in_motion.models.transformer import NLA
 from attention_in_motion.physics.uniform_motion import quadrature
 from attention_in_motion.training.descent import initialisers
 
@@ -179,3 +180,52 @@ def test_any_other_layer_has_no_seven_numbers(model):
         ValueError, match=r"^model: must have one head, width 1, positions, no proj"
     ):
         one.layer_of(model, 1.0)
+
+
+def pre_ln(n_layers, d_mlp, size):
+    """Five pre-LN models whose weights are `size` times as large as they are drawn."""
+    shape = {"n_layers": n_layers, "d_mlp": d_mlp, "d_model": 4, "d_head": 2, "n_heads": 2}
+    options = {"d_in": 1, "d_out": 1, "causal": False, "attention_bias": True, "layer_norm": True}
+    model = NLA(initialisers(range(5)), context=2, **shape, **options).double()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(size)
+    return model.requires_grad_(False)
+
+
+def far_tokens():
+    x0 = torch.logspace(-1, 6, 30, dtype=DOUBLE)
+    x1 = torch.tensor([-2.0, 0.5], dtype=DOUBLE)
+    tokens = torch.cartesian_prod(torch.cat([x0, -x0]), x1)
+    return tokens[None, :, :, None].expand(5, -1, -1, -1)
+
+
+@pytest.mark.parametrize("size", [1.0, 5.0])
+@pytest.mark.parametrize(("n_layers", "d_mlp"), [(1, 0), (2, 8)])
+def test_layers_with_layer_norm_add_no_more_than_their_weights_allow(n_layers, d_mlp, size):
+    model = pre_ln(n_layers, d_mlp, size)
+    most = one.added(model, far_tokens()).abs().amax(dim=1)
+    share = most / one.largest_added(model)
+    assert share.max() <= 1
+    assert share.min() > 1e-4  # a bound, not a number beyond all bounds
+
+
+def test_one_direction_reaches_the_bound():
+    """LN(±big) = ±√2 (1, −1)/√2 in d = 2; uniform attention to two equal tokens passes it on."""
+    shape = {"d_model": 2, "d_head": 2, "d_in": 1, "d_out": 1, "causal": False}
+    weights = {"W_E.W": [[1.0, -1.0]], "blocks.0.ln_1.w": [[[1.0, 1.0]]]}
+    weights |= {"blocks.0.attention.W_V.W": [[0.5], [-0.5]], "blocks.0.attention.W_O.W": [[1.0]]}
+    layer = motion.written(
+        NLA([torch.Generator()], layer_norm=True, attention_bias=True, **shape),
+        weights | {"W_U.W": [[1.0]]},
+    )
+    tokens = torch.full((1, 1, 2, 1), 1e6, dtype=DOUBLE)
+    bound = one.largest_added(layer)
+    torch.testing.assert_close(one.added(layer, tokens)[:, 0], bound, rtol=1e-9, atol=0)
+
+
+def test_without_layer_norm_the_layers_add_what_is_missing():
+    layer = motion.residual_layers(2, d_mlp=8)
+    tokens = far_tokens()[:1]
+    missing = -tokens.sum(dim=2)[:, :, 0]  # 2 x1 − x0 − 3 x1
+    torch.testing.assert_close(one.added(layer, tokens), missing)

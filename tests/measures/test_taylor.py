@@ -65,3 +65,10 @@ def test_no_other_gap_errs_less():
     others = [g for g in torch.linspace(-12, 12, 481).tolist() if abs(g) > 1e-6]
     assert all(error(gap) > least for gap in others)
     assert all(error(taylor.least_error_gap() + step) > least for step in (-1e-3, 1e-3))
+
+
+def test_an_average_cannot_have_coefficients_of_two_signs():
+    assert taylor.gains_of_an_average(-1, 2).is_empty
+    assert taylor.gains_of_an_average(2, -1).is_empty
+    assert taylor.gains_of_an_average(1, 1) == sp.Interval(1, sp.oo)
+    assert 1 in taylor.gains_of_an_average(sp.Rational(1, 4), sp.Rational(3, 4))

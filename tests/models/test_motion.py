@@ -18,7 +18,7 @@ def random_tokens(n, n_seeds=1):
 
 
 def nmse(model, tokens):
-    return normalised_mse(model(tokens), next_position(tokens)).item()
+    return normalised_mse(model(tokens)[:, :, -1:], next_position(tokens)).item()
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -47,10 +47,67 @@ def test_two_tokens_are_the_general_attention_at_context_two(residual, positions
     torch.testing.assert_close(model(tokens), peer(tokens)[:, :, 1:], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("layer", [motion.residual_layer, motion.two_head_layer])
-def test_exact_layers_are_exact(layer):
-    assert nmse(layer(), random_tokens(1000)) < 1e-29
-    assert nmse(layer(), 1e3 * random_tokens(1000)) < 1e-29
+BY_HAND = {
+    "residual": motion.residual_layer(),
+    "residual, wide": motion.residual_layer(d_model=4, n_heads=2, positions=True),
+    "residual, deep": motion.residual_layers(3, d_mlp=8),
+    "two heads": motion.two_head_layer(),
+    "two of four heads": motion.two_head_layer(d_model=4, n_heads=4),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_exact_layers_are_exact(name):
+    assert nmse(BY_HAND[name], random_tokens(1000)) < 1e-29
+    assert nmse(BY_HAND[name], 1e3 * random_tokens(1000)) < 1e-29
+
+
+@pytest.mark.parametrize("n_layers", [2, 3])
+def test_gated_layers_are_exact_while_their_gates_hold(n_layers):
+    model = motion.gated_layers(n_layers)
+    assert nmse(model, random_tokens(1000)) < 1e-27
+    assert nmse(model, 30 * random_tokens(1000)) > 1e-3  # |m| beyond the gate's 20
+
+
+def test_a_shut_gate_of_relu_leaks_nothing(monkeypatch):
+    """With gates of ±6 instead of ±20 GELU leaks visibly; ReLU in its place is exact."""
+    model, tokens = motion.gated_layers(), 2 * random_tokens(1000).clamp(-2, 2)
+    model.blocks[0].mlp.W_1.W[:, 1] *= 0.3
+    assert nmse(model, tokens) > 1e-9
+    monkeypatch.setattr(torch.nn.functional, "gelu", torch.relu)
+    assert nmse(model, tokens) < 1e-28
+
+
+def test_the_layer_with_layer_norm_errs_by_its_cubic_term():
+    tokens, epsilon = random_tokens(200).clamp(-1, 1), 1e-2
+    cubic = epsilon**2 / 2 * (tokens**3).sum(dim=2, keepdim=True)
+    error = motion.pre_ln_layer(epsilon)(tokens)[:, :, -1:] - next_position(tokens)
+    torch.testing.assert_close(error, cubic, rtol=1e-3, atol=1e-9)
+
+
+def test_without_residual_one_head_averages_at_any_depth():
+    """Proof A: y lies between the two values that the tokens would have alone."""
+    shape = {"n_layers": 3, "d_in": 1, "d_out": 1, "context": 2, "causal": False}
+    model = NLA(initialisers(range(5)), residual=False, attention_bias=True, **shape).double()
+    tokens = 3 * random_tokens(100, n_seeds=5)
+    values = model.W_E(tokens) + model.P
+    for block in model.blocks:
+        values = block.attention.W_O(block.attention.W_V(values))
+    first, last = model.W_U(values).unbind(2)  # (seed, n, 1) each
+    weight = (model(tokens)[:, :, -1] - first) / (last - first)
+    assert weight.min() > 0 and weight.max() < 1
+    assert weight.std() > 0.01
+
+
+def test_far_out_one_head_sees_one_token():
+    """Proof S: with B ≠ 0, at one of x0 = ±∞ the answer no longer depends on x1."""
+    shape = {"n_layers": 1, "d_mlp": 8, "d_in": 1, "d_out": 1, "context": 2, "causal": False}
+    model = NLA(initialisers(range(5)), residual=False, attention_bias=True, **shape).double()
+    x0 = torch.tensor([-1e6, 1e6], dtype=DOUBLE)
+    x1 = torch.tensor([0.1, 0.2], dtype=DOUBLE)
+    tokens = torch.cartesian_prod(x0, x1)[None, :, :, None].expand(5, -1, -1, -1)
+    y = model(tokens)[:, :, -1, 0].view(5, 2, 2)  # (seed, x0, x1)
+    assert (y[:, :, 0] - y[:, :, 1]).abs().amin(dim=1).max() < 1e-6
 
 
 def test_hard_attention_errs_by_what_its_second_head_leaks():

@@ -30,6 +30,25 @@ def test_a_member_of_an_ensemble_is_the_model_of_its_seed():
     torch.testing.assert_close(together[2:], alone(x), rtol=1e-13, atol=1e-14)
 
 
+def test_layer_norm_is_torchs_for_every_seed():
+    norm, x = transformer.LayerNorm(3, 4).double(), states(3, 5, 2, 2).flatten(-2)
+    with torch.no_grad():
+        norm.w.copy_(torch.arange(12, dtype=double).view(3, 1, 1, 4))
+        norm.b.copy_(torch.arange(3, dtype=double).view(3, 1, 1, 1).expand(-1, -1, -1, 4))
+    peer = torch.nn.LayerNorm(4).double()
+    peer.weight.data, peer.bias.data = norm.w[2].flatten().data, norm.b[2].flatten().data
+    torch.testing.assert_close(norm(x)[2], peer(x[2]))
+
+
+def test_pre_ln_parts_read_the_normalised_stream_and_add_to_the_plain_one():
+    model, x = nla(d_model=4, d_head=4, d_mlp=5, layer_norm=True), states(3, 4, 6)
+    h, block = model.W_E(x), model.blocks[0]
+    middle = h + block.attention(torch.nn.functional.layer_norm(h, (4,)))
+    end = middle + block.mlp(torch.nn.functional.layer_norm(middle, (4,)))
+    torch.testing.assert_close(model(x), model.W_U(end))
+    torch.testing.assert_close(model(x, last=True), model(x)[:, :, -1:])
+
+
 def test_last_skips_only_what_is_not_needed():
     model, x = nla(n_layers=3, d_model=8, d_head=4, n_heads=2, d_mlp=5, context=6), states(3, 4, 6)
     torch.testing.assert_close(model(x, last=True), model(x)[:, :, -1:])

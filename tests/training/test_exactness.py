@@ -5,7 +5,14 @@ import torch
 
 from attention_in_motion.training import exactness
 from attention_in_motion.training.descent import fit, initialisers, one_thread
-from attention_in_motion.training.exactness import CELLS, Cell, Cells, ExactnessMap, Objective
+from attention_in_motion.training.exactness import (
+    CELLS,
+    NORMED,
+    Cell,
+    Cells,
+    ExactnessMap,
+    Objective,
+)
 
 
 def bounded_minimum(cell, n_seeds=3):
@@ -23,14 +30,58 @@ def bounded_minimum(cell, n_seeds=3):
     ids=["one head", "two heads, d = 1", "two heads, no positions"],
 )
 def test_no_success_where_theory_forbids_it(cell):
-    assert not cell.exact
+    assert not cell.possible
     assert bounded_minimum(cell) > 1e-10
 
 
 def test_success_where_theory_allows_it():
     cell = Cell(True, 1, 1, False)
-    assert cell.exact
+    assert cell.possible
     assert bounded_minimum(cell) < 1e-20
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.possible], ids=str)
+def test_what_is_possible_is_written_down_within_the_bounds(cell):
+    """`Objective` adds the squared excess over every bound to the error."""
+    model = cell.by_hand()
+    assert exactness.error_by_hand(cell) < 1e-20
+    shapes = {name: weight.shape for name, weight in model.state_dict().items()}
+    peer = cell.model(initialisers([0])).state_dict()
+    assert shapes == {name: weight.shape for name, weight in peer.items()}
+
+
+def test_every_cell_is_written_down_or_excluded_by_a_proof():
+    counts = {why: sum(cell.why == why for cell in CELLS) for why in exactness.PROOFS}
+    assert sum(counts.values()) == len(CELLS) == 46
+    assert counts[exactness.EXACTLY] == 27 and counts[exactness.TO_ROUNDING] == 2
+    assert counts[exactness.SATURATION] == 1 and counts[exactness.BOUNDED] == 0
+    assert {cell.why for cell in NORMED} == {exactness.EXACTLY, exactness.BOUNDED}
+
+
+def test_nothing_is_written_down_for_a_layer_norm():
+    with pytest.raises(ValueError, match=r"^cell = residual, 1 head, .* pre-LN: cannot be exact"):
+        NORMED[0].by_hand()
+
+
+def test_the_cells_with_layer_norm_come_with_their_twins():
+    run = ExactnessMap(seeds=(0, 1), layer_norm=True)
+    model = run.model()
+    assert [c._replace(layer_norm=False) for c in NORMED[:4]] == list(NORMED[4:])
+    assert run.loss(model, torch.zeros(())).shape == (2 * len(NORMED),)
+    unplaced = ExactnessMap(seeds=(0, 1), layer_norm=True, positions=False).model()
+    assert [c._replace(positions=True) for c in unplaced.kinds] == list(model.kinds) == list(NORMED)
+    assert all(cell.P is None for cell in unplaced.cells)
+    names = [name for name, _ in model.ensemble(NORMED[1]).named_parameters()]
+    assert "blocks.0.ln_1.w" in names and "blocks.0.ln_2.w" in names
+
+
+def test_every_seed_is_refined_where_asked():
+    cells = Cells((0, 1), (Cell(True, 1, 1, False),))
+    before = cells.objectives[0]()
+    cells.refine(20)
+    assert (cells.objectives[0]() < 0.9 * before).sum() == 1
+    cells.refine(20, every_seed=True)
+    assert (cells.objectives[0]() < 0.9 * before).all()
 
 
 def test_a_mask_finds_its_cells():

@@ -24,6 +24,13 @@ def test_every_rung_is_its_seeds_one_by_one(rung):
     torch.testing.assert_close(losses((0, 1, 2))[:, 1:2], losses((1,)), rtol=1e-4, atol=1e-6)
 
 
+def test_normal_positions_change_the_positions_alone():
+    plain, normal = (MotionRun(**LADDER["P3.4"], normal_positions=n).model() for n in (False, True))
+    assert plain.P.abs().max() <= 20**-0.5
+    assert normal.P.std().item() == pytest.approx(1, abs=0.03)
+    torch.testing.assert_close(plain.W_E.W, normal.W_E.W)
+
+
 def test_predicting_zero_is_the_unit_of_error():
     run = MotionRun(seeds=(0, 1))
     silent = run.model()

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from itertools import product
+
+import matplotlib.pyplot as plt
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from attention_in_motion.figures.style import COLOURS, panels
+from attention_in_motion.figures.style import COLOURS, panels, strip
 from attention_in_motion.measures.motion_layer import QUANTITIES
-from attention_in_motion.training.exactness import CELLS
+from attention_in_motion.training.exactness import (
+    AVERAGE,
+    BLIND,
+    CELLS,
+    EXACTLY,
+    SATURATION,
+    TO_ROUNDING,
+    Cell,
+)
 
 
 def ladder(errors: dict[str, Tensor], threshold: float) -> Figure:
@@ -28,28 +42,34 @@ def ladder(errors: dict[str, Tensor], threshold: float) -> Figure:
 
 
 def plateau(
-    loss: tuple[Tensor, Tensor], steps: Tensor, weights: dict[str, Tensor], ends: tuple, best: str
+    loss: tuple[Tensor, Tensor], steps: Tensor, weights: dict[str, Tensor], ends: tuple, seed: int
 ) -> Figure:
-    """Left: loss (steps, values) and the weights of one seed. Right: two steps of every seed."""
-    figure, (left, right) = panels(2, width=4.6)
-    left.plot(*loss, color=COLOURS["truth"], label="loss")
-    left.set(yscale="log", xlabel="training step", ylabel="loss")
-    left.set_xlim(right=1.35 * float(steps[-1]))  # room for the legend
-    twin = left.twinx()
+    """Left: loss (steps, values) above the weights of one seed. Right: two steps of every seed.
+
+    `ends` are, for every seed, the step at which the positions are half way apart and the one at
+    which the loss has halved; the dotted lines on the left are those of `seed`, circled on the
+    right.
+    """
+    places = [["loss", "ends"], ["weights", "ends"]]
+    figure, axes = plt.subplot_mosaic(places, figsize=(9, 4.4), width_ratios=(3, 2))
+    plt.close(figure)
+    axes["loss"].plot(*loss, color=COLOURS["truth"], linewidth=1)
+    axes["loss"].set(yscale="log", ylabel="loss", xlim=(0, float(steps[-1])))
+    axes["loss"].tick_params(labelbottom=False)
     colours = ("model", "third", "linear", "rival", "second")
     for colour, (name, values) in zip(colours, weights.items(), strict=True):
-        twin.plot(steps, values, color=COLOURS[colour], label=name, linewidth=1)
-    twin.grid(False)
-    twin.spines["right"].set_visible(True)
-    twin.set_ylabel("weight")
-    twin.legend(loc="center right", fontsize=8)
+        axes["weights"].plot(steps, values, color=COLOURS[colour], label=name)
+    axes["weights"].set(xlabel="training step", ylabel="weight", xlim=(0, float(steps[-1])))
+    axes["weights"].legend(loc="upper left", bbox_to_anchor=(1, 1.1), fontsize=9)
+    for place in ("loss", "weights"):
+        axes[place].axvline(float(ends[0][seed]), color=COLOURS["control"], linestyle=":")
     low, high = min(map(min, ends)), max(map(max, ends))
-    right.plot([low, high], [low, high], ":", color=COLOURS["control"], label="equal")
-    right.plot(*ends, ".", color=COLOURS["model"], label=best)
-    right.set(
-        xlabel="step at which |p1 − p0| is half way", ylabel="step at which the loss has halved"
-    )
-    right.legend()
+    axes["ends"].plot([low, high], [low, high], ":", color=COLOURS["control"], label="equal")
+    axes["ends"].plot(*ends, ".", color=COLOURS["model"], label="successful seeds")
+    axes["ends"].plot(ends[0][seed], ends[1][seed], "o", color=COLOURS["truth"], fillstyle="none")
+    axes["ends"].set_xlabel("step at which |p1 − p0| is half way")
+    axes["ends"].set_ylabel("step at which the loss has halved")
+    axes["ends"].legend(loc="upper left")
     return figure
 
 
@@ -68,36 +88,99 @@ def attention_plane(x0: Tensor, x1: Tensor, alpha: Tensor, true: Tensor, found: 
 
 
 def one_number(epsilon: Tensor, seen: Tensor, expected: Tensor) -> Figure:
-    """The five quantities (5, seed) of every seed against |ε|, on the curves that ε predicts."""
-    figure, axes = panels(6, width=3, height=2.7, columns=3)
+    """The five quantities (5, seed) of every seed against |ε|, on the curves that ε predicts.
+
+    The first, the error, has the upper row to itself.
+    """
+    first, *others = QUANTITIES
+    places = [[first] * len(others), others]
+    figure, axes = plt.subplot_mosaic(places, figsize=(9.6, 5.6), height_ratios=(3, 2))
+    plt.close(figure)
     size = epsilon.abs()
     order = size.argsort()
-    for ax, name, values, curve in zip(axes, QUANTITIES, seen, expected, strict=False):
+    for name, values, curve in zip(QUANTITIES, seen, expected, strict=True):
+        ax = axes[name]
         ax.plot(size[order], curve[order], color=COLOURS["truth"], linewidth=1, label="predicted")
         ax.plot(size, values, ".", color=COLOURS["model"], markersize=4, label="trained")
-        ax.set(title=name)
-        ax.set_xlabel("|ε| = s / |p1 − p0|")
-    axes[0].set_yscale("log")
-    axes[0].legend()
-    axes[-1].set_axis_off()
+        ax.set(title=name, xlabel="|ε| = s / |p1 − p0|")
+    axes[first].set_yscale("log")
+    axes[first].legend()
     return figure
 
 
-def exactness(values: Tensor, exact: Tensor, threshold: float) -> Figure:
-    """The lowest normalised MSE found per cell of the map, coloured by what theory says of it."""
-    rows = [str(cell) for cell in CELLS]
-    figure, (axes,) = panels(1, width=8, height=0.17 * len(rows) + 0.8)
-    for row, (value, possible) in enumerate(zip(values.flip(0), exact.flip(0), strict=True)):
-        colour = COLOURS["model" if possible else "rival"]
-        axes.plot([value, 1], [row, row], color=colour, linewidth=0.8, alpha=0.5)
-        axes.plot(value, row, "o" if possible else "s", color=colour, markersize=4)
-    axes.plot([], [], "o", color=COLOURS["model"], label="theory: exact")
-    axes.plot([], [], "s", color=COLOURS["rival"], label="theory: not exact")
-    axes.axvline(threshold, color=COLOURS["control"], linestyle="--")
-    axes.set(xscale="log", yticks=range(len(rows)), ylim=(-1, len(rows)))
-    axes.set_yticklabels(list(reversed(rows)), fontsize=7)
-    axes.set_xlabel("lowest normalised MSE with bounded weights, float64")
-    axes.legend(loc="upper left", fontsize=8)
+KNOWN = {EXACTLY: "model", TO_ROUNDING: "third"}  # colours; a proof that forbids is a rival
+LETTERS = {AVERAGE: "A", BLIND: "B", SATURATION: "S"}
+
+
+def tiles(axes: Axes, rows: list[list[Cell]], lowest: dict[Cell, float], reached: float) -> None:
+    """One tile per cell: colour how we know, letter which proof, number what training found."""
+    for y, row in enumerate(rows):
+        for x, cell in enumerate(row):
+            colour = COLOURS[KNOWN.get(cell.why, "rival")]
+            shape = {"facecolor": colour, "alpha": 0.35, "edgecolor": "white", "linewidth": 3}
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **shape))
+            found = f"$10^{{{round(math.log10(max(lowest[cell], 1e-99)))}}}$"
+            dot = "● " if lowest[cell] <= reached else ""
+            axes.text(x, y, f"{LETTERS.get(cell.why, '')} {dot}{found}", ha="center", va="center")
+    axes.set(xlim=(-0.5, len(rows[0]) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.grid(False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def exactness(values: Tensor, reached: float) -> Figure:
+    """The map: how we know of every cell (colour, letter), and the lowest NMSE that was trained."""
+    lowest = dict(zip(CELLS, values.tolist(), strict=True))
+    figure, (left, right) = panels(2, width=4.9, height=5, width_ratios=(3, 2))
+    kinds = list(product((False, True), (1, 2, 4), (False, True)))
+    tiles(left, [[Cell(r, h, d, p) for d in (1, 2, 4)] for r, h, p in kinds], lowest, reached)
+    left.set(xticks=range(3), xticklabels=["d = 1", "d = 2", "d = 4"], title="one layer")
+    words = [f"{h} head{'s' * (h > 1)}{', positions' * p}{', residual' * r}" for r, h, p in kinds]
+    left.set(yticks=range(len(words)), yticklabels=words)
+    deeper = [(1, 8), (2, 0), (2, 8), (3, 0), (3, 8)]
+    rows = [[Cell(r, 1, 2, not r, n, mlp) for r in (False, True)] for n, mlp in deeper]
+    tiles(right, rows, lowest, reached)
+    right.set(xticks=range(2), xticklabels=["no residual", "residual"], title="one head, d = 2")
+    words = [f"{n} layer{'s' * (n > 1)}{', MLP' * (mlp > 0)}" for n, mlp in deeper]
+    right.set(yticks=range(len(words)), yticklabels=words)
+    names = {"model": "exact: by hand", "third": "to rounding: by hand", "rival": "never: proof"}
+    marks = [Patch(facecolor=COLOURS[c], alpha=0.35, label=name) for c, name in names.items()]
+    figure.legend(handles=marks, loc="outside lower center", ncols=3)
+    return figure
+
+
+def layer_norm(
+    errors: dict[str, tuple[Tensor, Tensor]],
+    reached: float,
+    sizes: Tensor,
+    answers: dict[str, Tensor],
+    limit: float,
+) -> Figure:
+    """Left: normalised MSE of every seed, with and without LayerNorm. Right: |y| against |x0|.
+
+    `errors` are those of the seeds without positions (filled) and with (hollow). `answers` begins
+    with the exact one; `limit` is the bound that LayerNorm sets on the last.
+    """
+    figure, (left, right) = panels(2, width=4.9, height=4)
+    for row, (name, (plain, placed)) in enumerate(errors.items()):
+        colour = "rival" if "pre-LN" in name else "model"
+        strip(left, row - 0.1, plain, colour)
+        y = [row + 0.25] * len(placed)
+        left.plot(placed, y, "o", color=COLOURS[colour], fillstyle="none", markersize=4)
+    left.plot([], [], "o", color=COLOURS["truth"], alpha=0.6, label="no positions")
+    left.plot([], [], "o", color=COLOURS["truth"], fillstyle="none", label="positions")
+    left.legend(loc="upper left")
+    left.axvline(reached, color=COLOURS["control"], linestyle="--")
+    left.set(xscale="log", yticks=range(len(errors)), yticklabels=list(errors))
+    left.set_xlabel("normalised MSE on [−1, 1]²")
+    left.invert_yaxis()
+    styles = zip(("truth", "model", "rival"), ("-", "--", "-"), (1, 3, 2), strict=True)
+    for (colour, dashes, width), (name, y) in zip(styles, answers.items(), strict=True):
+        right.plot(sizes, y.abs(), dashes, color=COLOURS[colour], linewidth=width, label=name)
+    right.axhline(limit, color=COLOURS["rival"], linestyle=":", label="bound from its weights")
+    right.axvspan(sizes.min(), 1, color=COLOURS["control"], alpha=0.2, label="trained here")
+    right.set(xscale="log", yscale="log", xlabel="−x0, at x1 = 0", ylabel="prediction")
+    right.legend(fontsize=9)
     return figure
 
 
@@ -109,19 +192,21 @@ def error_laws(gaps: tuple, gap_curves: dict, distances: Tensor, distance_curves
         left.plot(*curve, "-" if colour == "truth" else "--", color=COLOURS[colour], label=name)
     left.set(yscale="log", xlabel="logit gap at rest", ylabel="normalised MSE")
     for colour, (name, curve) in zip(
-        ("truth", "rival", "model"), distance_curves.items(), strict=True
+        ("truth", "rival", "model", "second"), distance_curves.items(), strict=True
     ):
         right.plot(distances, curve, ".-", color=COLOURS[colour], label=name)
-    right.set(xscale="log", yscale="log", xlabel="|p1 − p0| / s", ylabel="normalised MSE")
+    right.set(xscale="log", yscale="log", xlabel="1 / ε", ylabel="normalised MSE")
     left.legend()
-    right.legend()
+    right.legend(fontsize=8)
     return figure
 
 
 def drift(steps: Tensor, errors: dict[str, Tensor]) -> Figure:
     """Rollout error along a line, over the distance to travel, one curve per class of layer."""
     figure, (axes,) = panels(1, width=6.5)
-    styles = zip(("model", "linear", "second", "rival"), ("-", "--", "-", "-"), strict=True)
+    styles = zip(
+        ("model", "linear", "highlight", "second", "rival"), ("-", "--", "-", "-", "-"), strict=True
+    )
     for (colour, dashes), (name, error) in zip(styles, errors.items(), strict=True):
         axes.plot(steps, error.clamp(min=1e-17), dashes, color=COLOURS[colour], label=name)
     axes.set(xscale="log", yscale="log", xlabel="step n", ylabel="error / distance travelled")

@@ -1,4 +1,7 @@
-"""Post 3's layer in one dimension: its closed form, its first order, and the best it can do."""
+"""Post 3's layer in one dimension: its closed form, its first order, and the best it can do.
+
+And what layers with LayerNorm can add to their stream at the most.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from attention_in_motion.models.activations import record
+from attention_in_motion.models.attention import Linear
+from attention_in_motion.models.transformer import NLA, LayerNorm
 from attention_in_motion.physics.uniform_motion import quadrature
 
 
@@ -194,3 +200,39 @@ def hard_attention_nmse(gap: float, epsilon: float, nodes: int = 40) -> float:
     u = x1 - x0
     error = 3 * np.exp(-gap * (1 + epsilon * u)) * (u + 1 / epsilon)
     return float(weights @ error**2 / (weights @ (2 * x1 - x0) ** 2))
+
+
+def added(model: NLA, tokens: Tensor) -> Tensor:
+    """What the layers add to the last token's own path: y − (W_U h1 + b_U), h1 its embedding.
+
+    Tokens (seed, n, 2, 1) → (seed, n).
+    """
+    embedded = record(model, tokens)["resid_pre"][:, :, -1:]
+    return (model(tokens)[:, :, -1:] - model.W_U(embedded))[:, :, 0, 0]
+
+
+def largest_added(model: NLA) -> Tensor:
+    """A bound on |added| at any input, from the weights of a pre-LN model alone: (seed,).
+
+    Σ over parts of |W_U| (|W_O| (|W_V| N + |b_V|) + |b_O|), and the same with W_1 and W_2 for an
+    MLP, since |GELU(z)| ≤ |z|. N = √d max|w| + |b| bounds a LayerNorm, attention averages, and the
+    norms are Frobenius's.
+    """
+    total = torch.zeros(())
+    for block in model.blocks:
+        attention = block.attention
+        total = total + through(attention.W_O, through(attention.W_V, normed(block.ln_1)))
+        if block.mlp is not None:
+            total = total + through(block.mlp.W_2, through(block.mlp.W_1, normed(block.ln_2)))
+    return total * model.W_U.W.flatten(1).norm(dim=1)
+
+
+def through(linear: Linear, size: Tensor) -> Tensor:
+    """A bound on |x W + b| for |x| ≤ size: (seed,)."""
+    return size * linear.W.flatten(1).norm(dim=1) + linear.b.flatten(1).norm(dim=1)
+
+
+def normed(norm: LayerNorm) -> Tensor:
+    """A bound on the length of a LayerNorm's output: √d max|w| + |b|, (seed,)."""
+    w, b = norm.w.flatten(1), norm.b.flatten(1)
+    return w.shape[1] ** 0.5 * w.abs().amax(dim=1) + b.norm(dim=1)

@@ -74,6 +74,20 @@ def leading_error() -> sp.Expr:
     return (solution[gain] ** 2 * variance / 5).subs(DERIVATIVES)
 
 
+def gains_of_an_average(c0: sp.Expr, c1: sp.Expr) -> sp.Set:
+    """The value gains v ≠ 0 at which an average could have the limits that c0 x0 + c1 x1 asks for.
+
+    y = c + v x0 + λ (Π + v (x1 − x0)) with a weight 0 < λ < 1, whatever λ depends on. If y is
+    c0 x0 + c1 x1 everywhere, λ tends to c1 / v as x1 → ∞ and to 1 − c0 / v as x0 → ∞, and both must
+    lie in [0, 1]. Empty when c0 and c1 have opposite signs.
+    """
+    v = sp.Symbol("v", real=True)
+    limits = c1 / v, 1 - c0 / v
+    sets = [sp.solveset(limit >= 0, v, sp.S.Reals) for limit in limits]
+    sets += [sp.solveset(limit <= 1, v, sp.S.Reals) for limit in limits]
+    return sp.Intersection(*sets)
+
+
 @cache
 def least_error_gap() -> float:
     """The gap at rest D at which `leading_error` is least: −0.905, the choice of the best layer."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_in_motion.models.attention import Linear, draw_uniform
+from attention_in_motion.models.transformer import NLA, NORM_EPSILON
 
 PROJECTIONS = ("both", "up", "none")
 
@@ -68,37 +69,114 @@ class MotionAttention(nn.Module):
         return y.unsqueeze(2)
 
 
-def written(weights: dict[str, list], **shape: object) -> MotionAttention:
-    """A layer with the given weights and zeros elsewhere, keys as in its state dict."""
-    model = MotionAttention([torch.Generator()], **shape).double().requires_grad_(False)
-    state = {name: torch.zeros_like(weight) for name, weight in model.state_dict().items()}
+def written(model: nn.Module, weights: dict[str, list]) -> nn.Module:
+    """The model with these weights and zeros elsewhere, in float64, as an ensemble of one.
+
+    Keys as in its state dict; values smaller than a weight fill its leading corner.
+    """
+    state = model.double().requires_grad_(False).state_dict()
+    for weight in state.values():
+        weight.zero_()
     for name, values in weights.items():
-        state[name] = torch.tensor(values, dtype=torch.float64).reshape(state[name].shape)
-    model.load_state_dict(state)
+        corner = torch.as_tensor(values, dtype=torch.float64)
+        state[name][0][tuple(slice(n) for n in corner.shape)] = corner
     return model
 
 
-def residual_layer() -> MotionAttention:
-    """Exact: a residual and uniform attention, 3 (x1 − ⅔ (x0 + x1) / 2) = 2 x1 − x0."""
-    weights = {"W_E.W": [1.0], "W_V.W": [-2 / 3], "W_U.W": [3.0]}
-    return written(weights, projections="both", positions=False, residual=True)
+def motion_layer(weights: dict[str, list], **shape: object) -> MotionAttention:
+    """A `MotionAttention` written down."""
+    return written(MotionAttention([torch.Generator()], **shape), weights)
 
 
-def two_head_layer() -> MotionAttention:
-    """Exact: two heads that read the position from a channel of its own (d_model = 2).
+def motion_layers(weights: dict[str, list], **shape: object) -> NLA:
+    """An nLA over two tokens, written down."""
+    shared = {"d_in": 1, "d_out": 1, "d_head": shape["d_model"], "causal": False}
+    return written(NLA([torch.Generator()], attention_bias=True, **shared, **shape), weights)
 
-    The heads put ¾ and ¼ on the last token, whatever x is, and carry values 3.5 and −2.5.
+
+def residual_layer(**shape: object) -> MotionAttention:
+    """Exact: a residual and uniform attention, 3 (x1 − ⅔ (x0 + x1) / 2) = 2 x1 − x0.
+
+    At any width, with any number of heads, with or without positions (options: MotionAttention).
     """
-    gap = float(np.log(3.0) * np.sqrt(2.0))
+    weights = {"W_E.W": [[1.0]], "W_V.W": [[-2 / 3]], "W_U.W": [[3.0]]}
+    shape = {"positions": False} | shape
+    return motion_layer(weights, projections="both", residual=True, **shape)
+
+
+def residual_layers(n_layers: int, d_mlp: int, d_model: int = 2, context: int = 0) -> NLA:
+    """Exact: the layer of `residual_layer`, and after it layers and MLPs that write nothing."""
+    first = "blocks.0.attention"
+    weights = {"W_E.W": [[1.0]], f"{first}.W_V.W": [[-2 / 3]], f"{first}.W_O.W": [[1.0]]}
+    shape = {"n_layers": n_layers, "d_mlp": d_mlp, "d_model": d_model, "context": context}
+    return motion_layers(weights | {"W_U.W": [[3.0]]}, **shape)
+
+
+def two_head_layer(d_model: int = 2, n_heads: int = 2) -> MotionAttention:
+    """Exact: two heads that read the position from a channel of its own (d_model ≥ 2).
+
+    The heads put ¾ and ¼ on the last token, whatever x is, and carry values 3.5 and −2.5; heads
+    beyond the second carry nothing.
+    """
+    gap = float(np.log(3.0) * np.sqrt(d_model))
+    b_Q = torch.zeros(n_heads, d_model, dtype=torch.float64)
+    W_K = torch.zeros(d_model, n_heads, d_model)
+    W_V = torch.zeros(n_heads, d_model, d_model)
+    b_Q[0, 1], b_Q[1, 1] = gap, -gap
+    W_K[1, :2, 1] = 1.0
+    W_V[0, 0, 0], W_V[1, 0, 0] = 3.5, -2.5
+    weights = {"W_E.W": [[1.0]], "P": [[[0.0, 0.0], [0.0, 1.0]]], "W_U.W": [[1.0]]}
+    weights |= {"W_Q.b": b_Q.view(1, -1), "W_K.W": W_K.flatten(1), "W_V.W": W_V.flatten(0, 1)}
+    return motion_layer(weights, d_model=d_model, n_heads=n_heads, projections="both")
+
+
+GATE = 10.0  # weight of the position in a gate of `gated_layers`
+GATED = {  # the first layer of `gated_layers`; channel 0 carries x, channel 1 the position ±1
+    "W_E.W": [[1.0]],
+    "P": [[[0.0, -1.0], [0.0, 1.0]]],
+    "blocks.0.attention.W_Q.W": [[0.0, 0.0], [0.0, float(np.log(3.0) / np.sqrt(2.0))]],
+    "blocks.0.attention.W_K.W": [[0.0, 0.0], [0.0, 1.0]],
+    "blocks.0.attention.W_V.W": [[1.0, 0.0], [0.0, 4.0]],
+    "blocks.0.attention.W_O.W": [[1.0, 0.0], [0.0, 1.0]],
+    "blocks.0.mlp.W_1.W": [[1.0, -1.0, 1.0, -1.0], [GATE, GATE, -GATE, -GATE]],
+    "blocks.0.mlp.W_2.W": [[3.5], [-3.5], [-2.5], [2.5]],
+    "W_U.W": [[1.0]],
+}
+
+
+def gated_layers(n_layers: int = 2, d_mlp: int = 8) -> NLA:
+    """Two or more layers with MLPs, one head, no residual: exact up to rounding.
+
+    Layer 1 gives each token ¾ of itself and ¼ of the other, m0 and m1, beside a position channel
+    ±2. Its MLP reads that channel: with z = ±10·2, GELU(z + m) − GELU(z − m) is 2m where z > 0 and
+    nothing where z < 0, so it can multiply m1 by 7 and m0 by −5. The next layer averages,
+    (7 m1 − 5 m0) / 2 = 2 x1 − x0, and its MLP is the identity GELU(z) − GELU(−z) = z. Layers after
+    it change nothing. A shut gate leaks less than 10⁻⁷⁷ on [−1, 1]; with ReLU, nothing.
+    """
+    weights = dict(GATED)
+    for block in (f"blocks.{layer}" for layer in range(1, n_layers)):
+        weights |= {f"{block}.attention.W_{name}.W": [[1.0]] for name in "VO"}
+        weights |= {f"{block}.mlp.W_1.W": [[1.0, -1.0]], f"{block}.mlp.W_2.W": [[1.0], [-1.0]]}
+    shape = {"n_layers": n_layers, "d_mlp": d_mlp, "d_model": 2, "context": 2}
+    return motion_layers(weights, residual=False, **shape)
+
+
+def pre_ln_layer(epsilon: float) -> NLA:
+    """A residual layer with LayerNorm, as near as one likes: error ε² (x0³ + x1³) / 2 + O(ε⁴).
+
+    The stream (εx, −εx, 1, −1) has mean 0 and variance (1 + ε²x²) / 2, so its LayerNorm carries
+    εx / √(1 + ε²x²), up to a factor, instead of the εx that `residual_layer` averages.
+    """
+    rest = float(np.sqrt(0.5 + NORM_EPSILON))  # the standard deviation at x = 0
     weights = {
-        "W_E.W": [1.0, 0.0],
-        "P": [[0.0, 0.0], [0.0, 1.0]],
-        "W_Q.b": [0.0, gap, 0.0, -gap],
-        "W_K.W": [[0.0] * 4, [0.0, 1.0, 0.0, 1.0]],
-        "W_V.W": [[3.5, 0.0], [0.0, 0.0], [-2.5, 0.0], [0.0, 0.0]],
-        "W_U.W": [1.0, 0.0],
+        "W_E.W": [[epsilon, -epsilon]],
+        "W_E.b": [[0.0, 0.0, 1.0, -1.0]],
+        "blocks.0.ln_1.w": [[[1.0] * 4]],
+        "blocks.0.attention.W_V.W": [[-2 / 3 * rest]],
+        "blocks.0.attention.W_O.W": [[1.0]],
+        "W_U.W": [[3 / epsilon]],
     }
-    return written(weights, d_model=2, n_heads=2, projections="both")
+    return motion_layers(weights, d_model=4, layer_norm=True)
 
 
 def hard_attention_layer(gap: float, epsilon: float) -> MotionAttention:
@@ -109,13 +187,13 @@ def hard_attention_layer(gap: float, epsilon: float) -> MotionAttention:
     """
     distance = 1 / epsilon
     weights = {
-        "P": [0.0, distance],
-        "W_Q.b": [0.0, -gap / distance],
-        "W_K.W": [0.0, 1.0],
-        "W_V.W": [4.0, -3.0],
-        "W_V.b": [-2 * distance],
+        "P": [[[0.0], [distance]]],
+        "W_Q.b": [[0.0, -gap / distance]],
+        "W_K.W": [[0.0, 1.0]],
+        "W_V.W": [[4.0], [-3.0]],
+        "W_V.b": [[-2 * distance]],
     }
-    return written(weights, n_heads=2)
+    return motion_layer(weights, n_heads=2)
 
 
 def first_order_layer(D: float, distance: float) -> MotionAttention:
@@ -123,14 +201,14 @@ def first_order_layer(D: float, distance: float) -> MotionAttention:
     R, gain = (float(value) for value in first_order_family(torch.tensor(D, dtype=torch.float64)))
     query = R / distance**2
     weights = {
-        "P": [0.0, distance],
-        "W_Q.W": [query],
-        "W_Q.b": [D / distance - query * distance],
-        "W_K.W": [1.0],
-        "W_V.W": [gain],
-        "W_V.b": [-gain * distance / (1 + np.exp(-D))],
+        "P": [[[0.0], [distance]]],
+        "W_Q.W": [[query]],
+        "W_Q.b": [[D / distance - query * distance]],
+        "W_K.W": [[1.0]],
+        "W_V.W": [[gain]],
+        "W_V.b": [[-gain * distance / (1 + np.exp(-D))]],
     }
-    return written(weights)
+    return motion_layer(weights)
 
 
 def first_order_family(D: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from attention_in_motion.models.attention import Attention, Linear, draw_uniform
 
+NORM_EPSILON = 1e-5  # added to the variance in a LayerNorm, as by PyTorch and GPT-2
+
 
 class MLP(nn.Module):
     """W_2 GELU(W_1 x): (seed, ..., d_model) → same."""
@@ -19,21 +21,46 @@ class MLP(nn.Module):
         return self.W_2(nn.functional.gelu(self.W_1(x)))
 
 
+class LayerNorm(nn.Module):
+    """w (x − mean) / √(variance + 10⁻⁵) + b over the last axis: (seed, batch, time, d) → same."""
+
+    def __init__(self, n_seeds: int, d_model: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(n_seeds, 1, 1, d_model))
+        self.b = nn.Parameter(torch.zeros(n_seeds, 1, 1, d_model))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.layer_norm(x, x.shape[-1:], eps=NORM_EPSILON) * self.w + self.b
+
+
 class Block(nn.Module):
-    """h ← h + Attention(h), then h ← h + MLP(h) if there is one; `residual=False` drops the h +."""
+    """h ← h + Attention(h), then h ← h + MLP(h) if there is one; `residual=False` drops the h +.
+
+    With `layer_norm`, each part reads LN(h) instead of h and still adds to h (pre-LN, as GPT-2).
+    """
 
     def __init__(
-        self, attention: Attention, mlp: MLP | None = None, *, residual: bool = True
+        self,
+        attention: Attention,
+        mlp: MLP | None = None,
+        *,
+        residual: bool = True,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         self.attention, self.mlp, self.residual = attention, mlp, residual
+        shape = attention.W_Q.W.shape[:2]  # (seed, d_model)
+        self.ln_1 = LayerNorm(*shape) if layer_norm else None
+        self.ln_2 = LayerNorm(*shape) if layer_norm and mlp is not None else None
         self.resid_mid, self.resid_post = nn.Identity(), nn.Identity()
 
     def forward(self, h: Tensor, last: bool = False) -> Tensor:
-        written, h = self.attention(h, last), h[:, :, -1:] if last else h
+        read = h if self.ln_1 is None else self.ln_1(h)
+        written, h = self.attention(read, last), h[:, :, -1:] if last else h
         h = self.resid_mid(written + (h if self.residual else 0))
         if self.mlp is not None:
-            h = self.mlp(h) + (h if self.residual else 0)
+            read = h if self.ln_2 is None else self.ln_2(h)
+            h = self.mlp(read) + (h if self.residual else 0)
         return self.resid_post(h)  # (seed, batch, time, d_model)
 
 
@@ -45,7 +72,8 @@ class NLA(nn.Module):
     X (seed, batch, time, d_in) → Y (seed, batch, time, d_out): Y_t predicts X_{t+1}; with `last`,
     Y_T alone is computed (the last block's other queries are skipped). One generator in `rngs` per
     seed draws that seed's weights. `context` is the length of the learned positional embedding P
-    (none when 0); `d_mlp` adds an MLP to each block. Errors: see Attention.
+    (none when 0); `d_mlp` adds an MLP to each block, `layer_norm` a LayerNorm before each part of
+    it. Errors: see Attention.
     """
 
     def __init__(
@@ -60,6 +88,7 @@ class NLA(nn.Module):
         bias: bool = True,
         attention_bias: bool = False,
         residual: bool = True,
+        layer_norm: bool = False,
         logit_scale: str = "d_head",
         context: int = 0,
         d_mlp: int = 0,
@@ -75,6 +104,7 @@ class NLA(nn.Module):
                 Attention(d_model, d_head, rngs, bias=attention_bias, **options),
                 MLP(d_model, d_mlp, rngs) if d_mlp else None,
                 residual=residual,
+                layer_norm=layer_norm,
             )
             for _ in range(n_layers)
         )

@@ -1,9 +1,11 @@
-"""Which attention layers can be uniform motion exactly, found by training under bounded weights.
+"""Which attention layers can be uniform motion exactly: by proof, by hand, and by training.
 
-A cell is one architecture. Without bounds many cells come as close as they like (attention can be
-made hard, positions far apart), so the weights are bounded: |P1 − P0| ≤ |W_E| / MIN_EPSILON, every
-logit gap at x = 0 within ±max_gap, every weight within ±MAX_WEIGHT. Adam, then L-BFGS, minimise
-the error at the Gauss nodes of [−1, 1]² and the excesses over the bounds, in float64.
+A cell is one architecture. What excludes it is a proof, what shows that it can is weights written
+by hand; training says what is found. Without bounds many cells come as close as they like
+(attention can be made hard, positions far apart), so the weights are bounded: |P1 − P0| ≤ |W_E| /
+MIN_EPSILON, every logit gap at x = 0 within ±max_gap, every weight within ±MAX_WEIGHT. Adam, then
+L-BFGS, minimise the error at the Gauss nodes of [−1, 1]² and the excesses over the bounds, in
+float64.
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from attention_in_motion.models.activations import record
-from attention_in_motion.models.motion import MotionAttention
+from attention_in_motion.models.motion import (
+    MotionAttention,
+    gated_layers,
+    residual_layer,
+    residual_layers,
+    two_head_layer,
+)
 from attention_in_motion.models.transformer import NLA
 from attention_in_motion.physics.uniform_motion import next_position, normalised_mse, quadrature
 from attention_in_motion.training.descent import initialisers, one_thread
@@ -31,6 +39,20 @@ MAX_WEIGHT = 10.0  # without it, d ≥ 2 hides a large |P1 − P0| / |W_E| in th
 NODES = 12  # Gauss–Legendre nodes per axis
 
 
+# How we know of a cell: what weights written by hand are, or the proof that there are none.
+EXACTLY, TO_ROUNDING = "exact by hand", "to rounding by hand"
+AVERAGE, BLIND, SATURATION, BOUNDED = "average", "blind spot", "saturation", "LayerNorm"
+
+PROOFS = {  # in words, with the verdict that each gives
+    EXACTLY: "exact: weights written by hand",
+    TO_ROUNDING: "to rounding: weights written by hand",
+    AVERAGE: "never: proof A (an average)",
+    BLIND: "never: proof B (a blind spot)",
+    SATURATION: "never: proof S (saturation)",
+    BOUNDED: "never: proof N (LayerNorm)",
+}
+
+
 class Cell(NamedTuple):
     """One architecture of the map."""
 
@@ -40,18 +62,50 @@ class Cell(NamedTuple):
     positions: bool
     layers: int = 1
     d_mlp: int = 0
+    layer_norm: bool = False
 
     def __str__(self) -> str:
         residual = "residual, " if self.residual else ""
         heads = f"{self.heads} head{'s' if self.heads > 1 else ''}, d = {self.d}"
         depth = f", {self.layers} layers" if self.layers > 1 else ""
         mlp = f", MLP {self.d_mlp}" if self.d_mlp else ""
-        return f"{residual}{heads}{', positions' if self.positions else ''}{depth}{mlp}"
+        norm = ", pre-LN" if self.layer_norm else ""
+        return f"{residual}{heads}{', positions' if self.positions else ''}{depth}{mlp}{norm}"
 
     @property
-    def exact(self) -> bool:
-        """The theory: a residual, or two heads and a position channel beside the content."""
-        return self.residual or (self.heads > 1 and self.d > 1 and self.positions)
+    def why(self) -> str:
+        """How we know whether it can be exact: by weights written by hand, or which proof it meets.
+
+        A residual is enough without LayerNorm, so are two heads and a position channel beside the
+        content, and, to rounding, a gate: one layer that multiplies each token by its own number
+        and one that averages. The proofs stand on the page, under the names used here.
+        """
+        if self.layer_norm:
+            return BOUNDED
+        if self.residual or (self.heads > 1 and self.d > 1 and self.positions):
+            return EXACTLY
+        if self.heads > 1:
+            return BLIND
+        if self.d_mlp:
+            return TO_ROUNDING if self.layers > 1 else SATURATION
+        return AVERAGE
+
+    @property
+    def possible(self) -> bool:
+        """Whether weights written by hand are exact, or exact to rounding."""
+        return self.why in (EXACTLY, TO_ROUNDING)
+
+    def by_hand(self) -> nn.Module:
+        """Its weights written by hand. Raises ValueError where a proof says that there are none."""
+        if not self.possible:
+            raise ValueError(f"cell = {self}: cannot be exact ({self.why})")
+        if not self.residual and self.heads == 1:
+            return gated_layers(self.layers, self.d_mlp)
+        if not self.residual:
+            return two_head_layer(self.d, self.heads)
+        if self.layers == 1 and self.d_mlp == 0:
+            return residual_layer(d_model=self.d, n_heads=self.heads, positions=self.positions)
+        return residual_layers(self.layers, self.d_mlp, self.d, 2 * self.positions)
 
     def model(self, rngs: list[torch.Generator]) -> nn.Module:
         """Its untrained ensemble in float64; positions and queries start small, so do the gaps."""
@@ -64,15 +118,15 @@ class Cell(NamedTuple):
 
     def architecture(self, rngs: list[torch.Generator]) -> nn.Module:
         """With W_E from and W_U to one dimension."""
-        if self.layers == 1 and self.d_mlp == 0:
+        if self.layers == 1 and self.d_mlp == 0 and not self.layer_norm:
             shape = {"d_model": self.d, "n_heads": self.heads, "projections": "both"}
             options = {"positions": self.positions, "residual": self.residual}
             return MotionAttention(rngs, **shape, **options)
         shape = {"n_layers": self.layers, "n_heads": self.heads, "d_mlp": self.d_mlp}
         widths = {"d_model": self.d, "d_head": self.d, "d_in": 1, "d_out": 1}
         context = 2 if self.positions else 0
-        options = {"context": context, "residual": self.residual, "attention_bias": True}
-        return NLA(rngs, causal=False, **shape, **widths, **options)
+        options = {"context": context, "residual": self.residual, "layer_norm": self.layer_norm}
+        return NLA(rngs, causal=False, attention_bias=True, **shape, **widths, **options)
 
 
 ONE_LAYER = [Cell(*c) for c in product((False, True), (1, 2, 4), (1, 2, 4), (False, True))]
@@ -81,12 +135,22 @@ DEEPER = [  # positions only where there is no other way to tell the tokens apar
     for residual, layers, d_mlp in product((False, True), (1, 2, 3), (0, 8))
     if layers > 1 or d_mlp
 ]
-CELLS = ONE_LAYER + DEEPER
+CELLS = tuple(ONE_LAYER + DEEPER)
+NORMED = tuple(  # with LayerNorm, and the same without
+    Cell(True, 1, 4, True, layers, d_mlp, layer_norm)
+    for layer_norm, layers, d_mlp in product((True, False), (1, 2), (0, 8))
+)
+UNPLACED = tuple(cell._replace(positions=False) for cell in NORMED)  # the same without positions
 
 
-def which(meets: Callable[[Cell], bool]) -> Tensor:
+def which(meets: Callable[[Cell], bool], cells: tuple[Cell, ...] = CELLS) -> Tensor:
     """The cells that meet a condition, as a mask over the map: (cell,) of booleans."""
-    return torch.tensor([bool(meets(cell)) for cell in CELLS])
+    return torch.tensor([bool(meets(cell)) for cell in cells])
+
+
+def error_by_hand(cell: Cell) -> float:
+    """`Objective` of the cell's weights written by hand: their normalised MSE, if within bounds."""
+    return Objective(cell.by_hand())().item()
 
 
 def grid() -> tuple[Tensor, Tensor]:
@@ -168,9 +232,10 @@ def refine(
 class Cells(nn.Module):
     """All cells, one ensemble each: tokens (seed, n, 2, 1) → (cell, seed, n, 1, 1)."""
 
-    def __init__(self, seeds: tuple[int, ...]) -> None:
+    def __init__(self, seeds: tuple[int, ...], kinds: tuple[Cell, ...] = CELLS) -> None:
         super().__init__()
-        self.cells = nn.ModuleList(cell.model(initialisers(seeds)) for cell in CELLS)
+        self.seeds, self.kinds = seeds, kinds
+        self.cells = nn.ModuleList(cell.model(initialisers(seeds)) for cell in kinds)
         self.objectives = [Objective(cell) for cell in self.cells]  # a list: nothing to save
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -181,21 +246,31 @@ class Cells(nn.Module):
 
         Raises ValueError for a cell that is not on the map.
         """
-        if cell not in CELLS:
+        if cell not in self.kinds:
             raise ValueError(f"cell = {cell}: is not on the map")
-        number = CELLS.index(cell)
+        number = self.kinds.index(cell)
         seed = int(self.objectives[number]().argmin())
         return member(cell, self.cells[number], seed).requires_grad_(False)
 
-    def refine_best(self, iterations: int) -> None:
-        """L-BFGS on the best seed of every cell."""
-        for cell, ensemble, objective in zip(CELLS, self.cells, self.objectives, strict=True):
-            refine(cell, ensemble, int(objective().argmin()), iterations)
+    def ensemble(self, cell: Cell) -> nn.Module:
+        """All seeds of one cell."""
+        return self.cells[self.kinds.index(cell)]
+
+    def refine(self, iterations: int, every_seed: bool = False) -> None:
+        """L-BFGS on the best seed of every cell, or on every one."""
+        for cell, ensemble, objective in zip(self.kinds, self.cells, self.objectives, strict=True):
+            best = int(objective().argmin())
+            for seed in range(len(self.seeds)) if every_seed else (best,):
+                refine(cell, ensemble, seed, iterations)
 
 
 @dataclass(frozen=True)
 class ExactnessMap(Run):
-    """Every `exactness` cell under bounded weights: Adam on all seeds, L-BFGS on the best."""
+    """Every `exactness` cell under bounded weights: Adam on all seeds, L-BFGS on the best.
+
+    With `layer_norm` the cells are those of NORMED instead, or of UNPLACED if `positions` is false,
+    and L-BFGS refines every seed.
+    """
 
     seeds: tuple[int, ...] = tuple(range(4))
     steps: int = 800
@@ -204,10 +279,13 @@ class ExactnessMap(Run):
     schedule: str = "cosine"
     iterations: int = 1000
     snapshots: tuple[int, ...] = ()
+    layer_norm: bool = False
+    positions: bool = True
 
     def model(self) -> Cells:
         """All cells, untrained, in float64."""
-        return Cells(self.seeds)
+        with_norm = NORMED if self.positions else UNPLACED
+        return Cells(self.seeds, with_norm if self.layer_norm else CELLS)
 
     def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
         """n batches of 1000 tokens x0, x1 ~ U[−1, 1] and x2: (n, 1000, 3, 1), float64."""
@@ -231,4 +309,4 @@ class ExactnessMap(Run):
 
     def refine(self, model: Cells) -> None:
         """The second stage of training, after the gradient descent on all seeds."""
-        model.refine_best(self.iterations)
+        model.refine(self.iterations, every_seed=self.layer_norm)

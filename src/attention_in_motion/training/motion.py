@@ -21,6 +21,7 @@ class MotionRun(Run):
 
     Tokens are fed as `input_scale` · x and the target is `target_scale` · x2. `hidden` > 0 replaces
     attention by an MLP of that width on both tokens (the control); more than one layer is an nLA.
+    `normal_positions` draws the positions of one layer from N(0, 1) instead of U(±1/√d).
     The loss is the mean squared error over the components of x2.
     """
 
@@ -42,6 +43,7 @@ class MotionRun(Run):
     weight_decay: float = 0.0
     schedule: str = "constant"
     snapshots: tuple[int, ...] = ()
+    normal_positions: bool = False
 
     def __post_init__(self) -> None:
         for name in ("input_scale", "target_scale"):
@@ -61,7 +63,11 @@ class MotionRun(Run):
         shared = {"n_heads": self.heads, "residual": self.residual, "d_model": self.embed_dim}
         if self.layers == 1:
             shared |= {"positions": self.positions, "biases": self.biases}
-            return MotionAttention(rngs, d_in=d, projections=self.projections, **shared)
+            layer = MotionAttention(rngs, d_in=d, projections=self.projections, **shared)
+            if self.normal_positions and self.positions:
+                draws = [torch.randn(layer.P.shape[1:], generator=rng) for rng in rngs]
+                layer.P = nn.Parameter(torch.stack(draws))
+            return layer
         shared |= {"context": 2 * self.positions, "attention_bias": self.biases}
         widths = {"d_head": self.embed_dim, "d_in": d, "d_out": d}
         return NLA(rngs, n_layers=self.layers, causal=False, **widths, **shared)

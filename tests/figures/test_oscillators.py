@@ -101,6 +101,35 @@ def test_attention_along_training_has_one_curve_per_loss():
     np.testing.assert_allclose(axes.lines[0].get_xdata(), [10, 100])
 
 
+def test_the_imbalance_is_coloured_by_what_is_left():
+    eigenvalues = torch.tensor([[0.1, 0.4], [-0.3, 0.2], [-0.5, -0.2], [0.0, 0.3]])
+    ranks = torch.tensor([[2, 0], [1, 1], [0, 2], [2, 1]])
+    expected = torch.tensor([0.0, 0.3, 0.7, 0.0])
+    found = {"gradient descent": expected, "AdamW": expected + 0.1}
+    left, right = figures.conserved(eigenvalues, ranks, expected, found).axes
+    shown = {line.get_label(): line for line in left.lines if line.get_label()[0] != "_"}
+    places = {label: (line.get_xdata()[0], line.get_ydata()[0]) for label, line in shown.items()}
+    assert places["only $W_V$"] == pytest.approx((0.4, 0.1))
+    assert places["one direction of each"] == pytest.approx((0.2, -0.3))
+    assert places["only $W_O$"] == pytest.approx((-0.2, -0.5))
+    assert places["not yet decided"] == pytest.approx((0.3, 0.0))
+    drawn = {line.get_label(): line for line in right.lines}
+    for label, values in found.items():
+        np.testing.assert_allclose(drawn[label].get_xdata(), expected)
+        np.testing.assert_allclose(drawn[label].get_ydata(), values)
+    assert list(drawn["the post: $W_O = 0$"].get_ydata()) == [0, 0]
+
+
+def test_gradients_have_one_curve_per_loss_and_panel():
+    sizes = {"eq3": torch.ones(3, 2), "eq1": 2 * torch.ones(3, 2)}
+    clarity = {"eq3": 3 * torch.ones(3, 2), "eq1": 4 * torch.ones(3, 2)}
+    left, right = figures.gradients_by_length([2, 40], sizes, clarity).axes
+    assert [line.get_ydata().tolist() for line in left.lines] == [[1, 1], [2, 2]]
+    assert [line.get_ydata().tolist() for line in right.lines] == [[3, 3], [4, 4]]
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["2", "40"]
+    assert left.lines[0].get_color() == right.lines[0].get_color() != left.lines[1].get_color()
+
+
 def test_rungs_draw_every_seed_in_the_panel_of_its_model():
     times, true = torch.arange(4.0), torch.tensor([1.0, 0.0, -3.0, 0.0])
     shown = {f"model {i}": torch.full((i, 4), float(i)) for i in range(1, 6)}

@@ -39,7 +39,7 @@ class Parameters(Oscillation):
     lr: LearningRate
     sgd_lr: LearningRate
     n_seeds: Seeds
-    n_fresh: Seeds
+    n_fresh: Annotated[int, Field(ge=4, le=1000)]  # a rank correlation needs four
     rollout_steps: AtLeastTen
     n_starts: AtLeastTen
     retrain: bool

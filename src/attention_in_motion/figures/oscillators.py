@@ -108,6 +108,54 @@ def shrinking_attention(steps: list[int], histories: dict[str, Tensor]) -> Figur
     return figure
 
 
+ENDS = {  # ranks of W_V and W_O after training: what is left, and its colour
+    (2, 0): ("only $W_V$", "model"),
+    (0, 2): ("only $W_O$", "rival"),
+    (1, 1): ("one direction of each", "linear"),
+}
+
+
+def conserved(eigenvalues: Tensor, ranks: Tensor, expected: Tensor, found: dict) -> Figure:
+    """Left: larger and smaller eigenvalue of D₀ (seed, 2), coloured by the final ranks (seed, 2).
+    Right: ‖W_O‖² after training {optimiser: (seed,)} against what D₀ leaves of it (seed,)."""
+    figure, (left, right) = panels(2, width=4.6, height=3.8)
+    low, high = eigenvalues.min(dim=-1).values, eigenvalues.max(dim=-1).values
+    rest = torch.ones(len(ranks), dtype=torch.bool)
+    for pair, (label, colour) in ENDS.items():
+        here = (ranks == torch.tensor(pair)).all(dim=-1)
+        rest &= ~here
+        left.plot(high[here], low[here], "o", color=COLOURS[colour], markersize=5, label=label)
+    left.plot(high[rest], low[rest], "x", color=COLOURS["control"], label="not yet decided")
+    for line in (left.axhline, left.axvline):
+        line(0, color=COLOURS["truth"], linewidth=0.8)
+    left.set(xlabel="larger eigenvalue of $D_0$", ylabel="smaller eigenvalue of $D_0$")
+    left.legend(fontsize=8, title="after training, what is left?", title_fontsize=8)
+    for colour, (label, values) in zip(("model", "second"), found.items(), strict=True):
+        right.plot(expected, values, "o", color=COLOURS[colour], markersize=4, label=label)
+    right.axline((0, 0), slope=1, color=COLOURS["truth"], linewidth=0.8)
+    right.axhline(0, color=COLOURS["control"], linestyle="--", label="the post: $W_O = 0$")
+    right.set(xlabel="negative eigenvalues of $D_0$, their sum", ylabel="$|W_O|^2$ after training")
+    right.legend(fontsize=8)
+    return figure
+
+
+def gradients_by_length(
+    lengths: list[int], sizes: dict[str, Tensor], clarity: dict[str, Tensor]
+) -> Figure:
+    """Size of the mean gradient, and signal over noise, against T: {loss: (seed, n)} each."""
+    figure, axes = panels(2, width=4.2)
+    for ax, values in zip(axes, (sizes, clarity), strict=True):
+        for run, each in values.items():
+            band(ax, lengths, each, colour(run), LOSSES[run])
+        ax.set(xscale="log", yscale="log", xlabel="T", xticks=lengths)
+        ax.set_xticklabels(list(map(str, lengths)))
+        ax.minorticks_off()
+    axes[0].set(ylabel="size of the mean gradient")
+    axes[1].set(ylabel="signal over noise")
+    axes[1].legend(fontsize=8)
+    return figure
+
+
 # Chapter 3, head page
 
 

@@ -112,12 +112,17 @@ def test_the_imbalance_is_coloured_by_what_is_left():
     assert places["only $W_V$"] == pytest.approx((0.4, 0.1))
     assert places["one direction of each"] == pytest.approx((0.2, -0.3))
     assert places["only $W_O$"] == pytest.approx((-0.2, -0.5))
-    assert places["not yet decided"] == pytest.approx((0.3, 0.0))
+    assert places["not decided"] == pytest.approx((0.3, 0.0))
     drawn = {line.get_label(): line for line in right.lines}
     for label, values in found.items():
         np.testing.assert_allclose(drawn[label].get_xdata(), expected)
         np.testing.assert_allclose(drawn[label].get_ydata(), values)
     assert list(drawn["the post: $W_O = 0$"].get_ydata()) == [0, 0]
+    found["AdamW"][1] = 50.0  # beyond the axis: a triangle at its edge
+    right = figures.conserved(eigenvalues, ranks, expected, found).axes[1]
+    (edge,) = (one for one in right.lines if one.get_marker() == "^" and len(one.get_xdata()))
+    assert edge.get_ydata()[0] == pytest.approx(0.98 * right.get_ylim()[1])
+    assert edge.get_xdata()[0] == pytest.approx(0.3)
 
 
 def test_gradients_have_one_curve_per_loss_and_panel():

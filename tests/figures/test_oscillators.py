@@ -125,14 +125,22 @@ def test_the_imbalance_is_coloured_by_what_is_left():
     assert edge.get_xdata()[0] == pytest.approx(0.3)
 
 
-def test_gradients_have_one_curve_per_loss_and_panel():
-    sizes = {"eq3": torch.ones(3, 2), "eq1": 2 * torch.ones(3, 2)}
-    clarity = {"eq3": 3 * torch.ones(3, 2), "eq1": 4 * torch.ones(3, 2)}
-    left, right = figures.gradients_by_length([2, 40], sizes, clarity).axes
-    assert [line.get_ydata().tolist() for line in left.lines] == [[1, 1], [2, 2]]
-    assert [line.get_ydata().tolist() for line in right.lines] == [[3, 3], [4, 4]]
+def test_gradients_have_one_curve_per_loss_and_pair_of_matrices():
+    ones = torch.ones(3, 2)
+    measured = {
+        "eq3": {"V, O": (ones, 2 * ones), "Q, K": (3 * ones, 4 * ones)},
+        "eq1": {"V, O": (5 * ones, 6 * ones), "Q, K": (7 * ones, 8 * ones)},
+    }
+    figure = figures.gradients_by_length([2, 40], measured)
+    left, right = figure.axes
+    assert [line.get_ydata().tolist() for line in left.lines] == [[k, k] for k in (1, 3, 5, 7)]
+    assert [line.get_ydata().tolist() for line in right.lines] == [[k, k] for k in (2, 4, 6, 8)]
+    assert [line.get_linestyle() for line in left.lines] == ["-", "--", "-", "--"]
     assert [tick.get_text() for tick in left.get_xticklabels()] == ["2", "40"]
-    assert left.lines[0].get_color() == right.lines[0].get_color() != left.lines[1].get_color()
+    colours = [line.get_color() for line in right.lines]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0] == "loss on all positions: V, O" and len(labels) == 4
 
 
 def test_rungs_draw_every_seed_in_the_panel_of_its_model():

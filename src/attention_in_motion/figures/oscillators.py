@@ -148,19 +148,29 @@ def conserved(eigenvalues: Tensor, ranks: Tensor, expected: Tensor, found: dict)
 
 
 def gradients_by_length(
-    lengths: list[int], sizes: dict[str, Tensor], clarity: dict[str, Tensor]
+    lengths: list[int], measured: dict[str, dict[str, tuple[Tensor, Tensor]]]
 ) -> Figure:
-    """Size of the mean gradient, and signal over noise, against T: {loss: (seed, n)} each."""
-    figure, axes = panels(2, width=4.2)
-    for ax, values in zip(axes, (sizes, clarity), strict=True):
-        for run, each in values.items():
-            band(ax, lengths, each, colour(run), LOSSES[run])
-        ax.set(xscale="log", yscale="log", xlabel="T", xticks=lengths)
+    """Size and clarity of gradients against T: {loss: {matrices: (size, clarity)}}, each (seed, n).
+
+    The first matrices are a line with a band, the others a dashed line, medians over seeds.
+    """
+    figure, axes = panels(2, width=4.4)
+    for run, parts in measured.items():
+        for k, (matrices, both) in enumerate(parts.items()):
+            for ax, values in zip(axes, both, strict=True):
+                label = f"{LOSSES[run]}: {matrices}"
+                if k == 0:
+                    band(ax, lengths, values, colour(run), label)
+                else:
+                    look = {"color": COLOURS[colour(run)], "linestyle": "--", "label": label}
+                    ax.plot(lengths, values.median(dim=0).values, **look)
+    for ax, name in zip(axes, ("size of the mean gradient", "signal over noise"), strict=True):
+        ax.set(xscale="log", yscale="log", xlabel="T", ylabel=name, xticks=lengths)
         ax.set_xticklabels(list(map(str, lengths)))
         ax.minorticks_off()
-    axes[0].set(ylabel="size of the mean gradient")
-    axes[1].set(ylabel="signal over noise")
-    axes[1].legend(fontsize=8)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=2
+    )
     return figure
 
 

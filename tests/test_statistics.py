@@ -64,3 +64,42 @@ def test_logistic_stays_finite_where_the_successes_are_separated():
     x = np.linspace(-1, 1, 20)
     [(value, (low, high))] = statistics.logistic(x[:, None], x > 0)
     assert 0 < low < value < high < 1e3
+
+
+def paired(rho, n, seeds):
+    """`seeds` samples of n pairs, normal with correlation rho."""
+    draws = np.random.default_rng(0).standard_normal((seeds, 2, n))
+    return draws[:, 0], rho * draws[:, 0] + math.sqrt(1 - rho**2) * draws[:, 1]
+
+
+def test_the_interval_of_a_rank_correlation_covers_the_truth():
+    truth = 6 / math.pi * math.asin(0.6 / 2)  # Spearman's, of a normal correlation of 0.6
+    pairs = zip(*paired(0.6, 30, 1000), strict=True)
+    intervals = [statistics.rank_correlation(a, b)[1] for a, b in pairs]
+    assert np.mean([low <= truth <= high for low, high in intervals]) == pytest.approx(
+        0.95, abs=0.02
+    )
+    assert statistics.rank_correlation(range(9), range(9)) == (1.0, (1.0, 1.0))
+    with pytest.raises(ValueError, match="n_seeds = 3: a rank correlation needs at least 4"):
+        statistics.rank_correlation([1, 2, 3], [1, 2, 3])
+
+
+def test_the_interval_of_a_comparison_of_two_groups_covers_the_truth():
+    rng = np.random.default_rng(0)
+    truth = stats.norm.cdf(1.2 / math.sqrt(2))
+    high, low = 1.2 + rng.standard_normal((800, 15)), rng.standard_normal((800, 25))
+    found = [statistics.outranks(a, b) for a, b in zip(high, low, strict=True)]
+    covered = np.mean([low <= truth <= high for _, (low, high) in found])
+    assert covered == pytest.approx(0.95, abs=0.025)
+    assert found[0][0] == pytest.approx(stats.mannwhitneyu(high[0], low[0]).statistic / (15 * 25))
+
+
+def test_groups_that_do_not_overlap_are_less_certain_when_they_are_small():
+    few, many = (statistics.outranks(range(n, 2 * n), range(n)) for n in (4, 40))
+    assert few[0] == many[0] == few[1][1] == 1.0
+    assert 0.3 < few[1][0] < 0.8 < many[1][0] < 1
+    mirrored = statistics.outranks(range(4), range(4, 8))
+    assert mirrored[1] == pytest.approx((0.0, 1 - few[1][0]), abs=1e-6)
+    assert statistics.outranks([1.0, 1.0], [1.0])[0] == 0.5
+    with pytest.raises(ValueError, match="groups of 0 and 2: both must have a member"):
+        statistics.outranks([], [1, 2])

@@ -10,7 +10,15 @@ from attention_in_motion.chapters import linear_collapse as chapter
 from attention_in_motion.training.store import train
 
 MOVED = {"omega0": 3.1, "gamma": 0.3, "dt": 0.05, "context": 5, "steps": 500, "batch": 16}
-MOVED |= {"lr": 0.02, "n_seeds": 2, "rollout_steps": 20, "n_starts": 16, "retrain": True}
+MOVED |= {
+    "lr": 0.02,
+    "sgd_lr": 0.1,
+    "n_seeds": 2,
+    "n_fresh": 6,
+    "rollout_steps": 20,
+    "n_starts": 16,
+    "retrain": True,
+}
 
 
 def test_the_page_follows_the_physics_it_is_given(rerun):
@@ -19,12 +27,17 @@ def test_the_page_follows_the_physics_it_is_given(rerun):
     assert claims["P2.16"]["value"] < 1e-6
     # so would a model trained on another: its error would be near the cap of 1
     assert claims["P2.2"]["value"] < 0.5
-    # so short a training leaves no gap that multiplying the loss could close
-    assert claims["P2.3"]["value"] > 1
-    assert claims["P2.3c"]["verdict"] == "not_testable" and claims["P2.3c"]["missing"]
-    # hardly trained, so attention still matters
-    assert claims["P2.4"]["value"] > 0.05 and claims["P2.5"]["value"] > 0.05
+    # rounding, and nothing else, is left of the superposition
+    assert 0.5 < claims["P2.1b"]["value"] < 2
+    # hardly trained, so attention still matters, and W_O is of its initial size
+    assert claims["P2.4"]["value"] > 0.05 and claims["P2.5a"]["value"] > 0.05
     assert claims["P2.4"]["verdict"] != "holds"
+    assert 0.3 < claims["P2.5b"]["value"] < 3
+    # small steps along the gradient conserve the imbalance, those of AdamW do not
+    assert claims["P2.5c"]["value"] < 0.05 < claims["P2.5e"]["value"]
+    # so short a training leaves every fresh seed slow, hence no two groups
+    assert claims["P2.2b"]["value"] == 0
+    assert claims["P2.2d"]["verdict"] == "not_testable" and claims["P2.2d"]["missing"]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +49,7 @@ def test_the_page_follows_the_physics_it_is_given(rerun):
         ("batch", 39, "must be >= context = 40"),
         ("steps", "many", "must be a whole number"),
         ("n_seeds", 1, "must be >= 2"),
+        ("n_fresh", 3, "must be >= 4"),
         ("retrain", "false", "must be True or False"),
         ("device", "tpu", "must be 'cpu' or 'cuda'"),
     ],
@@ -58,8 +72,30 @@ def test_the_controls_have_the_targets_and_the_gradient_they_are_named_for():
     p, model = runs["eq1"], runs["eq1"].model()
     batch = p.batches()(0)
     torch.testing.assert_close(runs["eq1 rescaled"].loss(model, batch), 5 * p.loss(model, batch))
-    initial = [run.model().blocks[0].attention.W_O.W for name, run in runs.items()]
+    small = [run for name, run in runs.items() if not name.startswith("fresh")]
+    initial = [run.model().blocks[0].attention.W_O.W for run in small]
     assert all(torch.equal(weights, initial[0]) for weights in initial)
+
+
+def test_the_scored_positions_are_those_they_are_named_for():
+    runs = chapter.runs(chapter.Parameters.given(pages.defaults(chapter.PAGE) | MOVED))
+    model, batch = runs["last scored"].model(), runs["last scored"].batches()(0)
+    error = (model(batch[0][:, :, :-1]) - batch[0][:, :, 1:]).square().mean(dim=(1, 3))
+    names = {"last scored": [4], "middle and last scored": [1, 4], "first and last scored": [0, 4]}
+    for name, positions in names.items():
+        expected = error[:, positions].mean(dim=1)
+        torch.testing.assert_close(runs[name].loss(model, batch), expected)
+
+
+def test_the_large_ensembles_share_all_but_the_optimiser_and_nothing_with_the_small_ones():
+    runs = chapter.runs(chapter.Parameters.given(pages.defaults(chapter.PAGE) | MOVED))
+    adamw, sgd = runs["fresh"], runs["fresh sgd"]
+    assert replace(sgd, optimiser="adamw", lr=adamw.lr) == adamw
+    assert (sgd.optimiser, sgd.lr) == ("sgd", 0.1)
+    assert not set(adamw.seeds) & set(runs["eq3"].seeds) and len(adamw.seeds) == 6
+    assert replace(adamw, seeds=runs["eq3"].seeds) == replace(
+        runs["eq3 matched targets"], snapshots=()
+    )
 
 
 def test_the_end_of_training_is_always_looked_at():

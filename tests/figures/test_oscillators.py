@@ -101,6 +101,48 @@ def test_attention_along_training_has_one_curve_per_loss():
     np.testing.assert_allclose(axes.lines[0].get_xdata(), [10, 100])
 
 
+def test_the_imbalance_is_coloured_by_what_is_left():
+    eigenvalues = torch.tensor([[0.1, 0.4], [-0.3, 0.2], [-0.5, -0.2], [0.0, 0.3]])
+    ranks = torch.tensor([[2, 0], [1, 1], [0, 2], [2, 1]])
+    expected = torch.tensor([0.0, 0.3, 0.7, 0.0])
+    found = {"gradient descent": expected, "AdamW": expected + 0.1}
+    left, right = figures.conserved(eigenvalues, ranks, expected, found).axes
+    shown = {line.get_label(): line for line in left.lines if line.get_label()[0] != "_"}
+    places = {label: (line.get_xdata()[0], line.get_ydata()[0]) for label, line in shown.items()}
+    assert places["only $W_V$"] == pytest.approx((0.4, 0.1))
+    assert places["one direction of each"] == pytest.approx((0.2, -0.3))
+    assert places["only $W_O$"] == pytest.approx((-0.2, -0.5))
+    assert places["not decided"] == pytest.approx((0.3, 0.0))
+    drawn = {line.get_label(): line for line in right.lines}
+    for label, values in found.items():
+        np.testing.assert_allclose(drawn[label].get_xdata(), expected)
+        np.testing.assert_allclose(drawn[label].get_ydata(), values)
+    assert list(drawn["the post: $W_O = 0$"].get_ydata()) == [0, 0]
+    found["AdamW"][1] = 50.0  # beyond the axis: a triangle at its edge
+    right = figures.conserved(eigenvalues, ranks, expected, found).axes[1]
+    (edge,) = (one for one in right.lines if one.get_marker() == "^" and len(one.get_xdata()))
+    assert edge.get_ydata()[0] == pytest.approx(0.98 * right.get_ylim()[1])
+    assert edge.get_xdata()[0] == pytest.approx(0.3)
+
+
+def test_gradients_have_one_curve_per_loss_and_pair_of_matrices():
+    ones = torch.ones(3, 2)
+    measured = {
+        "eq3": {"V, O": (ones, 2 * ones), "Q, K": (3 * ones, 4 * ones)},
+        "eq1": {"V, O": (5 * ones, 6 * ones), "Q, K": (7 * ones, 8 * ones)},
+    }
+    figure = figures.gradients_by_length([2, 40], measured)
+    left, right = figure.axes
+    assert [line.get_ydata().tolist() for line in left.lines] == [[k, k] for k in (1, 3, 5, 7)]
+    assert [line.get_ydata().tolist() for line in right.lines] == [[k, k] for k in (2, 4, 6, 8)]
+    assert [line.get_linestyle() for line in left.lines] == ["-", "--", "-", "--"]
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["2", "40"]
+    colours = [line.get_color() for line in right.lines]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0] == "loss on all positions: V, O" and len(labels) == 4
+
+
 def test_rungs_draw_every_seed_in_the_panel_of_its_model():
     times, true = torch.arange(4.0), torch.tensor([1.0, 0.0, -3.0, 0.0])
     shown = {f"model {i}": torch.full((i, 4), float(i)) for i in range(1, 6)}

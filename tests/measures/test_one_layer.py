@@ -10,6 +10,7 @@ from attention_in_motion.measures import one_layer
 from attention_in_motion.models import transformer
 from attention_in_motion.physics import oscillator
 from attention_in_motion.training.descent import initialisers
+from attention_in_motion.training.oscillator import OscillatorRun
 
 double = torch.float64
 MODELS = "attention_in_motion.models"
@@ -89,3 +90,65 @@ def test_the_growth_exponent_of_a_power_law_is_its_power():
     powers = torch.tensor([1.0, 0.0, -0.5], dtype=double)
     found = one_layer.growth_exponent(3.0 * n ** powers[:, None])
     torch.testing.assert_close(found, powers, rtol=1e-12, atol=1e-12)
+
+
+def drift(lr):
+    """How far gradient descent for one unit of time, in steps of lr, moves D: (seed,)."""
+    run = OscillatorRun(seeds=(0, 1, 2), context=6, batch=16, d_model=4)
+    model, batch = run.model().double(), [run.batches()(0)[0].double()]
+    before = one_layer.imbalance(model).detach()
+    for _ in range(round(1 / lr)):
+        for w, g in zip(model.parameters(), gradient(run, model, batch), strict=True):
+            w.data -= lr * g
+    return (one_layer.imbalance(model).detach() - before).norm(dim=(1, 2))
+
+
+def gradient(run, model, batch):
+    return torch.autograd.grad(run.loss(model, batch).sum(), list(model.parameters()))
+
+
+def test_gradient_flow_conserves_the_imbalance():
+    """A step of size η adds η² terms, so over a fixed time D drifts in proportion to η."""
+    coarse, fine = drift(0.02), drift(0.01)
+    assert fine.max() < 5e-3
+    torch.testing.assert_close(coarse / fine, torch.full_like(fine, 2.0), rtol=0.05, atol=0)
+
+
+def planted(value, output):
+    """A one-layer model with these W_V and W_O (d_model, d_head), (d_head, d_model)."""
+    model = nla(seeds=1)
+    model.blocks[0].attention.W_V.W.copy_(torch.tensor(value, dtype=double))
+    model.blocks[0].attention.W_O.W.copy_(torch.tensor(output, dtype=double))
+    return model
+
+
+def test_where_the_product_vanishes_the_imbalance_has_the_signs_of_the_ranks():
+    threshold = torch.tensor([1e-3], dtype=double)
+    one_each = planted([[3.0, 0.0], [4.0, 0.0]], [[0.0, 0.0], [1.0, 2.0]])
+    attention = one_each.blocks[0].attention
+    assert (attention.W_V.W @ attention.W_O.W).abs().max() == 0
+    torch.testing.assert_close(
+        one_layer.imbalance(one_each), torch.tensor([[[25.0, 0.0], [0.0, -5.0]]], dtype=double)
+    )
+    silent = planted([[3.0, 1.0], [4.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]])
+    for model, expected in ((one_each, [[1, 1]]), (silent, [[2, 0]])):
+        assert one_layer.ranks(model, threshold).tolist() == expected
+        assert one_layer.signs(one_layer.imbalance(model), threshold).tolist() == expected
+
+
+def test_gradients_are_those_of_the_loss_batch_by_batch():
+    run = OscillatorRun(seeds=(0, 1), context=4, batch=8, loss_on="last")
+    found, model = one_layer.gradients(run, 3), run.model()
+    run.loss(model, run.batches()(2)).sum().backward()
+    for name, values in found.items():
+        own = getattr(model.blocks[0].attention, name).W.grad.flatten(1)
+        assert values.shape == (3, 2, 4)
+        torch.testing.assert_close(values[2], own)
+
+
+def test_signal_and_noise_find_a_planted_mean():
+    noise = torch.randn(4000, 2, 3, generator=torch.Generator().manual_seed(0), dtype=double)
+    planted = torch.tensor([[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]], dtype=double)
+    signal, spread = one_layer.signal_and_noise(planted + noise)
+    assert signal[0].item() == pytest.approx(5, abs=0.05) and signal[1] < 0.1
+    torch.testing.assert_close(spread, torch.full((2,), 3**0.5, dtype=double), rtol=0.03, atol=0)

@@ -294,7 +294,7 @@ def test_committed_configs(path):
     [
         ("lr = 0.01", "lr = -1", "lr = -1: must be positive"),
         ("lr = 0.01", "average = 1.0", "average = 1.0: must lie in [0, 1)"),
-        ("lr = 0.01", "optimiser = 'sgd'", "optimiser = 'sgd': must be one of adamw, muon"),
+        ("lr = 0.01", "optimiser = 'lion'", "optimiser = 'lion': must be one of adamw, muon, sgd"),
         ("lr = 0.01", "learning_rate = 1", "[training]: got an unexpected keyword argument"),
         ("steps = 30", "", "[training]: missing 1 required positional argument: 'steps'"),
         ("decoder_heads = 3", "decoder_heads = 5", "decoder_heads = 5: must divide decoder_width"),

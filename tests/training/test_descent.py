@@ -30,8 +30,11 @@ def loss(model, batch):
     return (model(batch[0][:, :, :-1]) - batch[0][:, :, 1:]).square().mean(dim=(1, 2, 3))
 
 
-def run(seeds, steps=50, **options):
-    model = NLA(initialisers(seeds), n_layers=2, d_model=4, d_head=2).double()
+PLAIN = {"clip": None, "weight_decay": 0.0, "schedule": "constant", "warmup": 0}
+
+
+def run(seeds, steps=50, n_layers=2, **options):
+    model = NLA(initialisers(seeds), n_layers=n_layers, d_model=4, d_head=2).double()
     losses, snapshots = fit(
         model, loss, Batches(draw, seeds, chunk=7), steps=steps, **OPTIONS | options
     )
@@ -156,8 +159,17 @@ def test_muon_gets_the_hidden_matrices_and_adamw_the_rest():
     both = build_optimiser(model, "muon", 1e-3, 2e-2, 0.0)
     sizes = [sum(p.numel() for p in group["params"]) for group in both.param_groups]
     assert sizes == [16, 7 * 4 + 4 + 7] and [g["lr"] for g in both.param_groups] == [2e-2, 1e-3]
-    with pytest.raises(ValueError, match="optimiser = 'sgd': must be one of adamw, muon"):
-        build_optimiser(model, "sgd", 1e-3, 2e-2, 0.0)
+    with pytest.raises(ValueError, match="optimiser = 'lion': must be one of adamw, muon, sgd"):
+        build_optimiser(model, "lion", 1e-3, 2e-2, 0.0)
+
+
+def test_plain_gradient_descent_follows_the_gradient():
+    before = NLA(initialisers([0, 1]), d_model=4, d_head=2).double()
+    batch = Batches(draw, [0, 1], chunk=7)(0)
+    loss(before, batch).sum().backward()
+    after, _, _ = run([0, 1], steps=1, n_layers=1, optimiser="sgd", lr=0.1, **PLAIN)
+    for old, new in zip(before.parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(new, old - 0.1 * old.grad)
 
 
 def test_the_average_is_that_of_the_last_weights():

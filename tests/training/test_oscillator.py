@@ -1,6 +1,7 @@
 """What the runs draw."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,9 +41,25 @@ def test_other_runs_draw_what_they_drew_before():
     assert torch.equal(states, oscillator.trajectory(state0, omega0, 0.1, times))
 
 
+def test_scored_positions_lie_between_the_last_and_all():
+    run = OscillatorRun(context=5, batch=7, seeds=(0, 1))
+    model, batch = run.model(), run.batches()(0)
+
+    def loss(**options):
+        return replace(run, **options).loss(model, batch)
+
+    torch.testing.assert_close(loss(scored=(5,)), loss(loss_on="last"))
+    torch.testing.assert_close(loss(scored=(1, 2, 3, 4, 5)), loss())
+    alone = torch.stack([loss(scored=(t,)) for t in (1, 5)])
+    torch.testing.assert_close(loss(scored=(1, 5)), alone.mean(dim=0))
+    assert not torch.allclose(loss(scored=(1, 5)), loss(), rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [
+        ({"scored": (0,)}, r"scored = \(0,\): must be in 1 ... context = 1"),
+        ({"scored": (1, 2)}, r"scored = \(1, 2\): must be in 1 ... context = 1"),
         ({"dt_min": -0.1}, "dt_min = -0.1: must be >= 0 and < 2π/omega0_max = 3.14"),
         ({"dt_min": 4.0}, "dt_min = 4: must be >= 0 and < 2π/omega0_max = 3.14"),
     ],

@@ -41,7 +41,7 @@ def test_the_first_steps_are_reproduced(row):
         seen.append(run.loss(model, batch))
         return seen[-1]
 
-    options = {key: getattr(run, key) for key in ("steps", "lr", "weight_decay", "schedule")}
+    options = {key: getattr(run, key) for key in store.RECIPE_FIELDS}
     with pytest.raises(Enough):
         fit(run.model(), watched, twenty, **options)
     assert steps[:20].tolist() == list(range(20))

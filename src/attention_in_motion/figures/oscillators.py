@@ -108,6 +108,72 @@ def shrinking_attention(steps: list[int], histories: dict[str, Tensor]) -> Figur
     return figure
 
 
+ENDS = {  # ranks of W_V and W_O after training: what is left, and its colour
+    (2, 0): ("only $W_V$", "model"),
+    (0, 2): ("only $W_O$", "rival"),
+    (1, 1): ("one direction of each", "linear"),
+}
+
+
+def conserved(eigenvalues: Tensor, ranks: Tensor, expected: Tensor, found: dict) -> Figure:
+    """Left: larger and smaller eigenvalue of D₀ (seed, 2), coloured by the final ranks (seed, 2).
+    Right: ‖W_O‖² after training {optimiser: (seed,)} against what D₀ leaves of it (seed,)."""
+    figure, (left, right) = panels(2, width=4.6, height=4)
+    low, high = eigenvalues.min(dim=-1).values, eigenvalues.max(dim=-1).values
+    rest = torch.ones(len(ranks), dtype=torch.bool)
+    for pair, (label, colour) in ENDS.items():
+        here = (ranks == torch.tensor(pair)).all(dim=-1)
+        rest &= ~here
+        left.plot(high[here], low[here], "o", color=COLOURS[colour], markersize=5, label=label)
+    left.plot(high[rest], low[rest], "x", color=COLOURS["control"], label="not decided")
+    for line in (left.axhline, left.axvline):
+        line(0, color=COLOURS["truth"], linewidth=0.8)
+    reach = 1.05 * eigenvalues.abs().max().item()
+    left.set(xlim=(-reach, reach), ylim=(-reach, reach), box_aspect=1)
+    left.locator_params(nbins=5)
+    left.set(xlabel="larger eigenvalue of $D_0$", ylabel="smaller eigenvalue of $D_0$")
+    left.legend(fontsize=8, loc="upper left", title="left after training", title_fontsize=8)
+    top = 1.5 * max(expected.max().item(), 0.1)
+    for colour, (label, values) in zip(("model", "second"), found.items(), strict=True):
+        look = {"color": COLOURS[colour], "markersize": 5}
+        far = values > top  # drawn at the edge
+        right.plot(expected[~far], values[~far], "o", label=label, alpha=0.8, **look)
+        right.plot(expected[far], [0.98 * top] * int(far.sum()), "^", **look)
+    right.axline((0, 0), slope=1, color=COLOURS["truth"], linewidth=0.8)
+    right.axhline(0, color=COLOURS["control"], linestyle="--", label="the post: $W_O = 0$")
+    right.set(ylim=(-0.04 * top, top), xlabel="negative eigenvalues of $D_0$, their sum")
+    right.set(ylabel="$|W_O|^2$ after training")
+    right.legend(fontsize=8, loc="upper left")
+    return figure
+
+
+def gradients_by_length(
+    lengths: list[int], measured: dict[str, dict[str, tuple[Tensor, Tensor]]]
+) -> Figure:
+    """Size and clarity of gradients against T: {loss: {matrices: (size, clarity)}}, each (seed, n).
+
+    The first matrices are a line with a band, the others a dashed line, medians over seeds.
+    """
+    figure, axes = panels(2, width=4.4)
+    for run, parts in measured.items():
+        for k, (matrices, both) in enumerate(parts.items()):
+            for ax, values in zip(axes, both, strict=True):
+                label = f"{LOSSES[run]}: {matrices}"
+                if k == 0:
+                    band(ax, lengths, values, colour(run), label)
+                else:
+                    look = {"color": COLOURS[colour(run)], "linestyle": "--", "label": label}
+                    ax.plot(lengths, values.median(dim=0).values, **look)
+    for ax, name in zip(axes, ("size of the mean gradient", "signal over noise"), strict=True):
+        ax.set(xscale="log", yscale="log", xlabel="T", ylabel=name, xticks=lengths)
+        ax.set_xticklabels(list(map(str, lengths)))
+        ax.minorticks_off()
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=2
+    )
+    return figure
+
+
 # Chapter 3, head page
 
 

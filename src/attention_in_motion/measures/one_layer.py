@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from attention_in_motion.measures.trajectories import Predictor, TestSet, predictor
 from attention_in_motion.physics import oscillator
+from attention_in_motion.training.run import Run
 
 
 def one_step_map(model: nn.Module) -> tuple[Tensor, Tensor]:
@@ -28,11 +29,58 @@ def one_step_map(model: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 def attention_share(model: nn.Module) -> Tensor:
-    """‖W_U W_O W_V W_E‖_F / ‖W_U W_E‖_F of a one-layer model: (seed,). Post 2, "W_O is zero"."""
+    """‖W_U W_O W_V W_E‖_F / ‖W_U W_E‖_F of a one-layer model: (seed,). Post 2, Fig. 2."""
     attention = model.blocks[0].attention
     direct = model.W_E.W @ model.W_U.W  # (seed, 2, 2)
     through = model.W_E.W @ attention.W_V.W @ attention.W_O.W @ model.W_U.W
     return through.norm(dim=(1, 2)) / direct.norm(dim=(1, 2))
+
+
+def imbalance(model: nn.Module) -> Tensor:
+    """D = W_Vᵀ W_V − W_O W_Oᵀ of a one-layer model with one head: (seed, d_head, d_head).
+
+    With code weights, which act on rows; in the text's symbols, W_V W_Vᵀ − W_Oᵀ W_O. The loss
+    depends on the product of the two matrices alone, so gradient flow conserves D, and where the
+    product vanishes W_V holds its positive part and W_O its negative one. Chapter 2 proves both.
+    """
+    attention = model.blocks[0].attention
+    return attention.W_V.W.mT @ attention.W_V.W - attention.W_O.W @ attention.W_O.W.mT
+
+
+def signs(matrices: Tensor, above: Tensor) -> Tensor:
+    """Numbers of eigenvalues > above and < −above of symmetric (seed, d, d): (seed, 2)."""
+    values = torch.linalg.eigvalsh(matrices)  # (seed, d)
+    counts = [(side * values > above[:, None]).sum(-1) for side in (1, -1)]
+    return torch.stack(counts, dim=-1)
+
+
+def ranks(model: nn.Module, above: Tensor) -> Tensor:
+    """Numbers of squared singular values > above (seed,) of W_V and of W_O: (seed, 2)."""
+    attention = model.blocks[0].attention
+    values = [torch.linalg.svdvals(W) ** 2 for W in (attention.W_V.W, attention.W_O.W)]
+    return torch.stack([(v > above[:, None]).sum(-1) for v in values], dim=-1)
+
+
+def gradients(run: Run, n: int) -> dict[str, Tensor]:
+    """∂loss/∂W of a one-layer run's untrained model on its first n batches, per attention matrix.
+
+    {W_Q, W_K, W_V, W_O: (batch, seed, entries)}.
+    """
+    model, batches, names = run.model(), run.batches(), ("W_Q", "W_K", "W_V", "W_O")
+    weights = [getattr(model.blocks[0].attention, name).W for name in names]
+    found = {name: [] for name in names}
+    for k in range(n):
+        each = torch.autograd.grad(run.loss(model, batches(k)).sum(), weights)
+        for name, gradient in zip(names, each, strict=True):
+            found[name].append(gradient.flatten(1))
+    return {name: torch.stack(parts) for name, parts in found.items()}
+
+
+def signal_and_noise(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """|mean| and rms distance from it, over batches: (batch, seed, entries) → (seed,) each."""
+    mean = vectors.mean(dim=0)
+    noise = (vectors - mean).square().sum(-1).mean(dim=0).sqrt()
+    return mean.norm(dim=-1), noise
 
 
 def without_attention(model: nn.Module) -> nn.Module:

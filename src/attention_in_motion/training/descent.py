@@ -27,7 +27,7 @@ DATA = 1  # the first of its streams that draw data, one stream a chunk
 
 
 SCHEDULES = ("constant", "cosine", "one_cycle")
-OPTIMISERS = ("adamw", "muon")
+OPTIMISERS = ("adamw", "muon", "sgd")
 
 
 def seeded(seed: int, stream: int) -> torch.Generator:
@@ -217,12 +217,15 @@ def build_optimiser(
     weight_decay: float,
     matrix_dtype: torch.dtype | None = None,
 ) -> torch.optim.Optimizer | Together:
-    """AdamW for all parameters; or, if `kind` is "muon", Muon with `matrix_lr` for the hidden ones.
+    """AdamW for all parameters, or what `kind` names. Raises ValueError for a kind unknown.
 
-    Weight decay is AdamW's alone. Raises ValueError for another kind.
+    "muon": Muon with `matrix_lr` for the hidden matrices, without weight decay, AdamW for the rest.
+    "sgd": plain gradient descent, W ← W − lr · gradient, without momentum.
     """
     if kind not in OPTIMISERS:
         raise ValueError(f"optimiser = {kind!r}: must be one of {', '.join(OPTIMISERS)}")
+    if kind == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=lr, weight_decay=weight_decay)
     adamw = partial(torch.optim.AdamW, lr=lr, weight_decay=weight_decay, fused=True)
     if kind == "adamw":
         return adamw(model.parameters())
@@ -256,7 +259,7 @@ def fit(
 ) -> tuple[Tensor, dict[int, dict[str, Tensor]]]:
     """Minimise Σ_seed loss with AdamW (β = 0.9, 0.999) for `steps` steps, in place, on `device`.
 
-    `optimiser` "muon" gives the hidden matrices to Muon (see `build_optimiser`). With `average` > 0
+    `optimiser` may name another (see `build_optimiser`). With `average` > 0
     the model ends with the mean of its weights after each of that share of the steps, the last.
     Returns the losses (steps, seed), each before its update, and {step: state dict} after the
     steps named in `snapshots` (0 is the initial state). A run that begins at `first_step`, from

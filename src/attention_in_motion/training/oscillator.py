@@ -30,7 +30,8 @@ class OscillatorRun(Run):
     fixed); starts x0, p0 ~ N(0, 1) ("normal", post 1) or U[0, 1] ("box", post 2), which windows
     follow after a delay of up to `later` [time]. The time step is `dt`, or, with `dt_min` > 0, one
     per trajectory: log-uniform in [dt_min, 2π/ω0]. The loss is the mean squared error over all
-    positions (Eq. 3 of post 2) or the last alone (Eq. 1), times `loss_factor`.
+    positions (Eq. 3 of post 2) or the last alone (Eq. 1), times `loss_factor`; `scored` names the
+    positions 1 … context that count, where these are neither.
     """
 
     seeds: tuple[int, ...] = tuple(range(8))
@@ -61,6 +62,8 @@ class OscillatorRun(Run):
     snapshots: tuple[int, ...] = ()
     later: float = 0.0
     dt_min: float = 0.0
+    optimiser: str = "adamw"
+    scored: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.start not in STARTS:
@@ -74,6 +77,8 @@ class OscillatorRun(Run):
             )
         if self.context < 1:
             raise ValueError(f"context = {self.context}: must be >= 1")
+        if not all(1 <= position <= self.context for position in self.scored):
+            raise ValueError(f"scored = {self.scored}: must be in 1 ... context = {self.context}")
         shortest = 2 * math.pi / self.omega0_max
         if not 0 <= self.dt_min < shortest:
             allowed = f">= 0 and < 2π/omega0_max = {shortest:.3g}"
@@ -113,6 +118,8 @@ class OscillatorRun(Run):
         states = batch[0]  # (seed, batch, context + 1, 2)
         predicted = model(states[:, :, :-1], last=self.loss_on == "last")
         error = (predicted - states[:, :, -predicted.shape[2] :]) ** 2
+        if self.scored:
+            error = error[:, :, [position - 1 for position in self.scored]]
         return self.loss_factor * error.mean(dim=(1, 2, 3))
 
 

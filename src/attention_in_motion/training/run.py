@@ -30,6 +30,7 @@ class Run(Protocol):
     weight_decay: float
     schedule: str
     snapshots: tuple[int, ...]
+    optimiser: str = "adamw"
 
     def model(self) -> nn.Module:
         """The untrained ensemble, one member per seed."""

@@ -32,6 +32,7 @@ from attention_in_motion.training.oscillator import LinearRun, OscillatorRun, So
 from attention_in_motion.training.run import RECIPE, Run, digest, sha256
 
 MANIFEST = DATA / "manifest.json"
+RECIPE_FIELDS = ("steps", "lr", "weight_decay", "schedule", "optimiser")  # what `fit` is given
 N_SAMPLE = 4  # stored input–output pairs per seed
 
 
@@ -118,7 +119,7 @@ def train(
     """Train `run` now and keep nothing on disk but the checkpoint, if one is named."""
     start = time.monotonic()
     model = run.model()
-    options = {key: getattr(run, key) for key in ("steps", "lr", "weight_decay", "schedule")}
+    options = {key: getattr(run, key) for key in RECIPE_FIELDS}
     places = {"checkpoint": checkpoint, "device": device, "label": name}
     with one_thread():
         losses, snapshots = fit(

@@ -99,6 +99,14 @@ RULES = rules(
         source="live",
     ),
     claim(
+        "P1.7c",
+        "open question: can they be found by asking the attention layer?",
+        "standard deviation over mean, over seeds, of the share of the path through attention",
+        at_most=0.1,
+        kind="open",
+        source="live",
+    ),
+    claim(
         "P1.8",
         "open question: is the prediction the update rule, or something else?",
         "distance of the learned map to the exact flow, over its distance to the nearest "

@@ -101,7 +101,7 @@ RULES = rules(
     claim(
         "P1.7c",
         "open question: can they be found by asking the attention layer?",
-        "standard deviation over mean, over seeds, of the share of the path through attention",
+        "how far the share of the path through attention lies from its mean over seeds, relative",
         at_most=0.1,
         kind="open",
         source="live",

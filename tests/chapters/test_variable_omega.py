@@ -43,12 +43,12 @@ def test_moved_physics_moves_the_linear_question_to_where_least_squares_puts_it(
     found = rerun(PAGE, context=12, **MOVED, **TOY)
     expected = solved_by_numpy(4.0, 10.0, 0.3, 0.2, chapter.ENOUGH, 2000)
     assert expected > 1e-8  # far above rounding, unlike the post's range
-    assert found.claims["P2.6"]["value"] == pytest.approx(expected, rel=0.5)
+    assert found.claims["P2.6b"]["value"] == pytest.approx(expected, rel=0.5)
     assert found.claims["P2.21"]["value"] < 1e-8  # in context no frequency is too high
     assert found.claims["P2.12c"]["n_seeds"] == 2 and found.claims["P2.12b"]["n_seeds"] == 3
     text = printed(tmp_path / "out.ipynb")
     assert re.findall(r"T = +(\d+): MSE", text) == ["1", "2", "3", "5", "10"]  # none beyond 12
-    assert "MSE of 8LA 32/16 open, 12 steps" in text
+    assert "8LA 32/16 open, 4 steps, then 12" in text
 
 
 def printed(path):
@@ -124,7 +124,7 @@ def test_the_ladders_table_holds_one_row_per_rung_with_its_size():
     cells = [cell.strip() for cell in rows.splitlines()[-1].split("|")[1:-1]]
     size = 2 * 2 + 2 + 4 * 2 * 2 + 2 * 2 + 2  # W_E and b_E; W_Q, W_K, W_V, W_O; W_U and b_U
     assert cells[:2] == ["a", str(size)] and cells[-1] == "2"
-    assert cells[2].startswith("0.001") and cells[3].startswith("0.5") and cells[5].startswith("8")
+    assert cells[2].startswith("0.001") and cells[3].startswith("8") and cells[4].startswith("0.5")
 
 
 def test_intervals_are_shown_around_the_geometric_mean():

@@ -14,8 +14,6 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from attention_in_motion.models.activations import record
-from attention_in_motion.models.attention import Linear
-from attention_in_motion.models.transformer import NLA, LayerNorm
 from attention_in_motion.physics.uniform_motion import quadrature
 
 
@@ -202,7 +200,7 @@ def hard_attention_nmse(gap: float, epsilon: float, nodes: int = 40) -> float:
     return float(weights @ error**2 / (weights @ (2 * x1 - x0) ** 2))
 
 
-def added(model: NLA, tokens: Tensor) -> Tensor:
+def added(model: nn.Module, tokens: Tensor) -> Tensor:
     """What the layers add to the last token's own path: y − (W_U h1 + b_U), h1 its embedding.
 
     Tokens (seed, n, 2, 1) → (seed, n).
@@ -211,7 +209,7 @@ def added(model: NLA, tokens: Tensor) -> Tensor:
     return (model(tokens)[:, :, -1:] - model.W_U(embedded))[:, :, 0, 0]
 
 
-def largest_added(model: NLA) -> Tensor:
+def largest_added(model: nn.Module) -> Tensor:
     """A bound on |added| at any input, from the weights of a pre-LN model alone: (seed,).
 
     Σ over parts of |W_U| (|W_O| (|W_V| N + |b_V|) + |b_O|), and the same with W_1 and W_2 for an
@@ -227,12 +225,12 @@ def largest_added(model: NLA) -> Tensor:
     return total * model.W_U.W.flatten(1).norm(dim=1)
 
 
-def through(linear: Linear, size: Tensor) -> Tensor:
+def through(linear: nn.Module, size: Tensor) -> Tensor:
     """A bound on |x W + b| for |x| ≤ size: (seed,)."""
     return size * linear.W.flatten(1).norm(dim=1) + linear.b.flatten(1).norm(dim=1)
 
 
-def normed(norm: LayerNorm) -> Tensor:
+def normed(norm: nn.Module) -> Tensor:
     """A bound on the length of a LayerNorm's output: √d max|w| + |b|, (seed,)."""
     w, b = norm.w.flatten(1), norm.b.flatten(1)
     return w.shape[1] ** 0.5 * w.abs().amax(dim=1) + b.norm(dim=1)

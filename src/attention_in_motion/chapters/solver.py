@@ -55,29 +55,14 @@ RULES = rules(
     ),
     claim(
         "P2.17",
-        "the model first learns ω0, then predicts",
-        "share of windows with the past of one frequency and the last state of another motion "
-        "whose prediction is that frequency's (score at least 0.95)",
+        "the model learns ω0 first, then predicts",
+        "share of pairs whose prediction follows ω0 when the residual stream is moved (score "
+        "at least 0.95)",
         at_least=0.9,
-    ),
-    claim(
-        "P2.17c",
-        "... a test that a model which does so passes",
-        "the same share, of a model trained on such windows",
-        at_least=0.9,
-        kind="ours",
-    ),
-    claim(
-        "P2.17d",
-        "what a linear probe reads is what the answer is made from",
-        "share of pairs whose prediction follows ω0 when the residual stream is moved (score at "
-        "least 0.95)",
-        at_least=0.9,
-        kind="ours",
     ),
     claim(
         "P2.17b",
-        "a linear move with the frequencies shuffled moves nothing",
+        "... and not under the same move when the frequencies are shuffled",
         "median score of the map fitted on shuffled ω0",
         at_most=0.3,
         kind="ours",
@@ -150,6 +135,4 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     found["solver small polished variable gamma"] = SolverRun(
         **{**shared, **SMALL, **polished, **damped}
     )
-    jumping = {**shared, **SMALL, "foreign_last": True}
-    found["solver small, foreign last state"] = SolverRun(**jumping)
     return {**found, **ladder(p)}

@@ -100,7 +100,7 @@ RULES = rules(
     ),
     claim(
         "P1.7c",
-        "open question: can they be found by asking the attention layer?",
+        "can they be found by asking the attention layer?",
         "how far the share of the path through attention lies from its mean over seeds, relative",
         at_most=0.1,
         kind="open",
@@ -108,7 +108,7 @@ RULES = rules(
     ),
     claim(
         "P1.8",
-        "open question: is the prediction the update rule, or something else?",
+        "is the prediction the update rule, or something else?",
         "distance of the learned map to the exact flow, over its distance to the nearest "
         "rival (Euler, symplectic Euler, midpoint, RK4)",
         at_most=0.5,

@@ -34,7 +34,7 @@ RULES = rules(
     PAGE,
     claim(
         "P2.15",
-        "open: can a transformer do it? (at most 16 000 parameters)",
+        "can a transformer do it? (at most 16 000 parameters)",
         "MSE, ω0 ∈ [1, 4]",
         at_most=1e-09,
         kind="open",

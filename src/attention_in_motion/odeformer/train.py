@@ -219,7 +219,7 @@ def untrained(config: RunConfig) -> ODEFormer:
     return model
 
 
-def write_interim(config: RunConfig, out: Path, target: Path) -> None:
+def write_interim(config: RunConfig, out: Path, target: Path, command: str) -> None:
     """The weights in the checkpoint beside `out`, as float16, with the steps that they have had.
 
     Raises FileNotFoundError if there is no checkpoint.
@@ -228,7 +228,12 @@ def write_interim(config: RunConfig, out: Path, target: Path) -> None:
     model = ODEFormer(config.model, torch.Generator())
     model.load_state_dict(state["model"])
     record = {"config": asdict(config), "digest": digest(config), "stored": "float16"}
-    record |= {"steps_done": state["step"], "losses": window_means(state["losses"])}
+    record |= {
+        "command": command,
+        "seed": config.seed,
+        "steps_done": state["step"],
+        "losses": window_means(state["losses"]),
+    }
     weights.save(model.half(), record, target)
 
 
@@ -379,13 +384,14 @@ def main(
     """python -m attention_in_motion.odeformer.train; see the module's text."""
     given = {"--seed": seed, "--steps": steps, "--out": out, "--continue": begun}
     options = [f"{name} {value}" for name, value in given.items() if value is not None]
+    options += [f"--interim {interim}"] if interim else []
     options += {None: [], True: ["--resume"], False: ["--fresh"]}[resume]
     command = " ".join(["python -m attention_in_motion.odeformer.train", str(config), *options])
     try:
         run = read_config(config, seed, steps)
         out = out or Path("runs/odeformer") / f"{digest(run)}.safetensors"
         if interim is not None:
-            return write_interim(run, out, interim)
+            return write_interim(run, out, interim, command)
         check_checkpoint(run, out, resume)
         if begun is not None:
             read_interim(run, begun)  # refused before anything is trained

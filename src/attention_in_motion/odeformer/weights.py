@@ -25,6 +25,7 @@ PLACES = {
     "ours": SHIPPED / "main.safetensors",
     "short-1": SHIPPED / "short-1.safetensors",  # further seeds, of a shorter run
     "short-2": SHIPPED / "short-2.safetensors",
+    "twin-0": SHIPPED / "twin-0.safetensors",  # the released geometry, narrow; seeds to follow
     "official": RUNS / "official" / "odeformer.safetensors",  # after convert-official
 }
 TIED = {"decoder.proj.weight": "decoder.embeddings.weight"}  # one tensor, stored once

@@ -46,17 +46,6 @@ def test_rows_are_picked_and_counted():
     assert chapter.wrong_dimensions(ROWS, "c") == (8, 40)
 
 
-def test_tables_by_family():
-    counts = {"drawn": 200, "reaches 100": 50, "step budget": 0, "starts too small": 1, "kept": 149}
-    [*_, row] = chapter.population_table({"damped": counts}).splitlines()
-    assert row == "| damped | 200 | 74.5% | reaches 100 25.0%, starts too small 0.5% |"
-    rows = [row | {"low": 0.25, "high": 0.75} for row in ROWS]
-    columns = {"ours": ("c", "10 samples"), "likeliest": ("c", "greedy")}
-    head, _, first = chapter.families_table(rows, ["families 1-D"], columns).splitlines()
-    assert head == "| family | ours | likeliest |"
-    assert first == "| families 1-D | 0.50 [0.25, 0.75] | 0.10 [0.25, 0.75] |"
-
-
 def test_the_worst_kind_is_that_of_all_systems():
     keys = [("all", "sign", 0.8), ("all", "operator", 0.7), ("families", "sign", 0.1)]
     tokens = [{"systems": s, "kind": k, "share": v} for s, k, v in keys]

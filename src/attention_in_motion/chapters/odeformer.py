@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -115,7 +114,6 @@ RULES = rules(
 )
 
 
-Columns = Mapping[str, tuple[str, str]]  # {heading: (condition, method)}
 RECOGNISED = 0.9  # a trajectory is recognised from this R² on
 
 # The sigmoids x = 1/(1 + e^(a (t − middle))) on [0, 10]: steepness a, and a · middle, by which the
@@ -185,31 +183,6 @@ def tokens_table(tokens: list[dict]) -> str:
         by_kind.setdefault(row["kind"], []).append(entry)
     lines = ["| word | right, all held-out systems | families alone |", "|---|---|---|"]
     return "\n".join(lines + [f"| {kind} | {' | '.join(e)} |" for kind, e in by_kind.items()])
-
-
-def population_table(population: dict[str, dict[str, int]]) -> str:
-    """What was drawn of each family, the share kept, and why the rest was not, as Markdown."""
-    lines = ["| family | drawn | kept | left out, because |", "|---|---|---|---|"]
-    for name, counts in population.items():
-        drawn, kept = counts["drawn"], counts["kept"]
-        why = {reason: n for reason, n in counts.items() if n and reason not in ("drawn", "kept")}
-        reasons = ", ".join(f"{reason} {n / drawn:.1%}" for reason, n in why.items())
-        lines.append(f"| {name} | {drawn} | {kept / drawn:.1%} | {reasons} |")
-    return "\n".join(lines)
-
-
-def families_table(rows: list[dict], families: Sequence[str], columns: Columns) -> str:
-    """Shares recognised by family, with intervals: one column per (condition, method) by its name.
-
-    `families` are the groups in rows, in order.
-    """
-    heads = " | ".join(columns)
-    lines = [f"| family | {heads} |", "|---" * (len(columns) + 1) + "|"]
-    for family in families:
-        found = [row_of(rows, family, *column) for column in columns.values()]
-        cells = [f"{r['share']:.2f} [{r['low']:.2f}, {r['high']:.2f}]" for r in found]
-        lines.append(f"| {family} | {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def shown(candidate: Candidate) -> str:

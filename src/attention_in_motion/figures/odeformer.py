@@ -72,7 +72,7 @@ def by_steepness(steepness: ArrayLike, saturation: ArrayLike, shares: Tensor) ->
         if not np.isnan(share):
             colour = "white" if share < 0.5 else "black"
             ax.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour)
-    ax.set(xlabel="steepness a", ylabel="a · middle: the start is e^−that from 1")
+    ax.set(xlabel="steepness a", ylabel="a · middle")
     ax.set_xticks(range(len(steepness)), [f"{a:g}" for a in steepness])
     ax.set_yticks(range(len(saturation)), [f"{s:g}" for s in saturation])
     ax.grid(False)

@@ -62,7 +62,7 @@ from attention_in_motion.odeformer.weights import load, record_of, write_json
 from attention_in_motion.statistics import share as wilson
 
 CONDITIONS = {"noise 0": (0.0, 1), "noise 0.05": (0.05, 1), "half the points": (0.0, 2)}
-"""{name: (noise γ, every how manieth point is observed)}"""
+"""{name: (noise γ, k where every k-th point is observed)}"""
 STARTS = ("given start", "new start", "both starts")  # both: the lesser R²
 N_SAMPLES, TEMPERATURE = 10, 0.1
 GOOD = 0.9  # a trajectory with a larger R² counts as recognised
@@ -264,7 +264,7 @@ def score(
 ) -> tuple[list[float], list[float]]:
     """R² of each case's best system from the given and from the new start; −∞ where there is none.
 
-    Chosen is the system with the largest R² on what was observed, `every` so manieth point,
+    Chosen is the system with the largest R² on what was observed, every `every`-th point,
     integrated from the first. R² itself is that against the whole clean trajectory.
     """
     best = choose(cases, observed, answers, every)

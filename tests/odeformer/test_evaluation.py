@@ -317,7 +317,7 @@ def test_the_command_gives_the_same_each_time(weights, monkeypatch):
     monkeypatch.setattr(evaluation, "MAX_TOKENS", 40)
     monkeypatch.setattr(evaluation, "N_POPULATION", 10)
     monkeypatch.delitem(evaluation.CONDITIONS, "noise 0.05")
-    monkeypatch.setattr(train, "VALIDATION_BATCHES", 8)
+    monkeypatch.setattr(train, "VALIDATION_SAMPLES", 16)
     texts = []
     for name in ("one.json", "two.json"):
         arguments = [str(weights), "--out", str(weights.with_name(name)), "-n", "1"]

@@ -58,6 +58,14 @@ def test_any_step_can_come_first_or_again():
         assert equal(batches(SMALL, seed=5)(step), in_order[step])
 
 
+def test_repeats_go_through_every_chunk_so_many_times():
+    once, n = batches(SMALL, seed=5), SMALL.batches_per_chunk
+    twice = batches(dataclasses.replace(SMALL, repeats=2), seed=5)
+    order = [*range(n), *range(n), *range(n, 2 * n)]
+    for step, same in enumerate(order):
+        assert equal(twice(step), once(same))
+
+
 def test_no_two_batches_are_alike():
     stream = batches(SMALL, seed=6)
     seen = {

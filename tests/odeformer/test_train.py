@@ -274,9 +274,9 @@ def test_progress_counts_what_is_not_padding(tiny, monkeypatch):
     config = read_config(tiny, None, 40)
     progress = Progress(replace(config, training=replace(config.training, report_every=1000)))
     for step in range(10, 20):
-        progress.at(step)
         batch = {"n_points": torch.tensor([9, 11]), "n_tokens": torch.tensor([6, 21])}
-        progress.update(batch, torch.tensor(2.5))
+        progress.at(step, batch)
+        progress.update(torch.tensor(2.5))
     line = progress.line(20)  # 10 steps in 10 s, 20 steps to go
     assert progress.first_step == 10
     assert "step 20/40  loss 2.5000  2 samples/s  45 tokens/s" in line and "0 min left" in line
@@ -321,7 +321,7 @@ SMALL = ODEFormerConfig(16, 1, 2, 16, 2, 2, 8, max_dimension=1, precision=1)
 def untrained(tmp_path, monkeypatch) -> Path:
     """An untrained model saved as training saves it, and a place to ship it to."""
     monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped")
-    monkeypatch.setattr(training, "VALIDATION_BATCHES", 2)
+    monkeypatch.setattr(training, "VALIDATION_SAMPLES", 4)
     model, path = ODEFormer(SMALL, torch.Generator().manual_seed(0)), tmp_path / "tiny.safetensors"
     scores = validate(model, training.validation_batches(STREAM), torch.device("cpu"))
     record = {"config": {"model": asdict(SMALL), "stream": asdict(STREAM)}, "validation": scores}

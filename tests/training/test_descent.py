@@ -117,6 +117,15 @@ def test_clipping_is_per_seed():
     torch.testing.assert_close(weight.grad, torch.tensor([[0.6, 0, 0.8], [0.3, 0, 0.4]]))
 
 
+@pytest.mark.parametrize(("limit", "factor"), [(6.5, 0.5), (20.0, 1.0)])
+def test_without_seeds_all_gradients_are_clipped_together(limit, factor):
+    pair = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1, 1))]
+    pair[0].grad, pair[1].grad = torch.tensor([3.0, 4]), torch.tensor([[12.0]])  # norm 13
+    clip_per_seed(pair, 1, limit)
+    torch.testing.assert_close(pair[0].grad, factor * torch.tensor([3.0, 4]))
+    torch.testing.assert_close(pair[1].grad, factor * torch.tensor([[12.0]]))
+
+
 @pytest.mark.parametrize("shape", [(3, 32, 96), (2, 96, 32)])
 def test_orthogonal_levels_the_singular_values_and_keeps_the_directions(shape):
     """Newton-Schulz acts on singular values alone: U and V stay, S comes near 1."""

@@ -66,7 +66,8 @@ class StreamConfig:
     a fraction U[0, subsampling] of its points and a share `noisy` gets noise of γ ~ U[0, noise]
     (or, if `published_corruption`, all get the published accident; with `random_survivors` too, its
     ratio and γ, and points drawn at random); then, if `scaled`, they are put into the scaled
-    convention together with their target. With `lesson_chunks` > 0 training begins
+    convention together with their target. A chunk of `batches_per_chunk` batches is gone through
+    `repeats` times, for learners faster than the stream. With `lesson_chunks` > 0 training begins
     with a curriculum: that many chunks of the first family alone, as many of the first two, and so
     on, before everything comes at once.
     Raises ValueError, in one line, for a value out of range.
@@ -90,6 +91,7 @@ class StreamConfig:
     random_survivors: bool = False
     scaled: bool = True
     batches_per_chunk: int = 32
+    repeats: int = 1
     lesson_chunks: int = 0
     workers: int = 0
 
@@ -98,7 +100,7 @@ class StreamConfig:
             *(("max_dimension", 1), ("precision", 1), ("batch_size", 1), ("min_points", 8)),
             *(("max_points", self.min_points), ("max_tokens", 8), ("per_skeleton", 1)),
             ("extra_steps", 1),
-            *(("batches_per_chunk", 1), ("lesson_chunks", 0), ("workers", 0)),
+            *(("batches_per_chunk", 1), ("repeats", 1), ("lesson_chunks", 0), ("workers", 0)),
         ]:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least {least}")
@@ -326,7 +328,8 @@ class Batches:
         self.chunks: Iterator[list[Batch]] = iter(())
 
     def __call__(self, step: int) -> Batch:
-        index, offset = divmod(step, self.config.batches_per_chunk)
+        round_, offset = divmod(step, self.config.batches_per_chunk)
+        index = round_ // self.config.repeats
         if index != self.index:
             if index != self.index + 1 or self.index < 0:
                 self.chunks = self.chunks_from(index)

@@ -53,7 +53,7 @@ from attention_in_motion.training.run import digest
 Batch = dict[str, Tensor]
 
 VALIDATION_SEED = 1_000_003
-VALIDATION_BATCHES = 64
+VALIDATION_SAMPLES = 2048
 REWARM = 200  # steps
 WINDOW = 100  # steps whose mean loss is recorded
 LOSS_MARGIN = 1e-3  # nats per token that rounding to float16 may cost
@@ -157,9 +157,9 @@ class Progress:
         self.config, self.start, self.first_step = config, time.monotonic(), None
         self.reset()
 
-    def at(self, step: int) -> None:
-        """Called before each step; the first call tells where a resumed run begins."""
-        self.step = step
+    def at(self, step: int, batch: Batch) -> None:
+        """Called before each step, with its batch; the first call tells where a run begins."""
+        self.step, self.batch = step, batch
         self.first_step = step if self.first_step is None else self.first_step
 
     def reset(self) -> None:
@@ -168,9 +168,9 @@ class Progress:
         self.samples = self.tokens = 0
         self.flops = 0.0
 
-    def update(self, batch: Batch, loss: Tensor) -> None:
-        """Count a batch and its loss; prints the line when it is due."""
-        n_points, n_tokens = batch["n_points"], batch["n_tokens"] - 1  # (batch,) each
+    def update(self, loss: Tensor) -> None:
+        """Count the step's batch and its loss; prints the line when it is due."""
+        n_points, n_tokens = self.batch["n_points"], self.batch["n_tokens"] - 1  # (batch,) each
         self.losses.append(loss.detach())
         self.samples += len(n_points)
         self.tokens += int(n_points.sum() + n_tokens.sum())
@@ -267,13 +267,14 @@ def train(
     dtype = torch.bfloat16 if plan.bfloat16 or device.type == "cuda" else torch.float32
 
     def at_step(step: int) -> Batch:
-        progress.at(step)
-        return source(step)
+        batch = source(step)
+        progress.at(step, batch)  # on the CPU: to count there costs a GPU no wait
+        return batch
 
     def loss(model: ODEFormer, batch: Batch) -> Tensor:
         with torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16):
             value = model.loss(**batch)
-        progress.update(batch, value)
+        progress.update(value)
         return value[None]  # (seed,) with one seed
 
     losses, _ = fit(
@@ -321,8 +322,7 @@ def train(
 
 def validation_batches(config: StreamConfig) -> Iterator[Batch]:
     """The same batches for every run: systems that no training stream shows."""
-    n = VALIDATION_BATCHES * config.batch_size
-    samples = evaluation_samples(config, VALIDATION_SEED, n)
+    samples = evaluation_samples(config, VALIDATION_SEED, VALIDATION_SAMPLES)
     for batch in bucket(samples, np.random.default_rng(VALIDATION_SEED), config.batch_size):
         arrays = collate(config.vocabulary, batch)
         yield {name: torch.from_numpy(ids).long() for name, ids in arrays.items()}

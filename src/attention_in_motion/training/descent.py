@@ -87,6 +87,9 @@ def schedule_factor(schedule: str, step: int, steps: int, warmup: int) -> float:
 def clip_per_seed(parameters: list[nn.Parameter], n_seeds: int, limit: float) -> None:
     """Scale each seed's gradient to norm ≤ limit; a model without seed axis has n_seeds = 1."""
     grads = [p.grad for p in parameters if p.grad is not None]
+    if n_seeds == 1:  # a few products for all together: what a GPU waits for is their number
+        norm = torch.stack(torch._foreach_norm(grads)).norm().clamp(min=1e-12)  # ()
+        return torch._foreach_mul_(grads, (limit / norm).clamp(max=1.0))
     norms = torch.stack([g.reshape(n_seeds, -1).norm(dim=1) for g in grads]).norm(dim=0)  # (seed,)
     factor = (limit / norms.clamp(min=1e-12)).clamp(max=1.0)
     for g in grads:
@@ -164,16 +167,17 @@ class Muon(torch.optim.Optimizer):
             for weight in group["params"]:
                 alike.setdefault(weight.shape, []).append(weight)
             for shape, weights in alike.items():
-                directions = torch.stack([self.direction(w, group["momentum"]) for w in weights])
+                directions = torch.stack(self.directions(weights, group["momentum"]))
                 updates = orthogonal(directions, dtype=self.dtype).unbind()  # one product a shape
                 rate = 0.2 * max(shape) ** 0.5 * group["lr"]
                 torch._foreach_add_(weights, updates, alpha=-rate)
 
-    def direction(self, weight: nn.Parameter, momentum: float) -> Tensor:
-        """Nesterov's: the gradient, moved towards its running mean, which moves first."""
-        mean = self.state[weight].setdefault("mean", torch.zeros_like(weight))
-        mean.lerp_(weight.grad, 1 - momentum)
-        return weight.grad.lerp(mean, momentum)
+    def directions(self, weights: list[nn.Parameter], momentum: float) -> tuple[Tensor, ...]:
+        """Nesterov's: the gradients, moved towards their running means, which move first."""
+        gradients = [weight.grad for weight in weights]
+        means = [self.state[w].setdefault("mean", torch.zeros_like(w)) for w in weights]
+        torch._foreach_lerp_(means, gradients, 1 - momentum)
+        return torch._foreach_lerp(gradients, means, momentum)
 
 
 class Together:
@@ -287,7 +291,7 @@ def fit(
         batch = to_device(batches(step), device)
         per_seed = descend(model, descent, loss, batch, clip)  # (seed,)
         if state["losses"] is None:  # one block: a tensor kept per step would fragment the heap
-            state["losses"] = torch.full((steps, len(per_seed)), torch.nan, dtype=per_seed.dtype)
+            state["losses"] = per_seed.new_full((steps, len(per_seed)), torch.nan)
         state["losses"][step], state["step"] = per_seed, step + 1
         if step >= first_averaged:
             state["mean"] = running_mean(state.get("mean"), model, step - first_averaged)
@@ -303,7 +307,7 @@ def fit(
         model.load_state_dict(state["mean"])
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    return state["losses"], state["snapshots"]
+    return state["losses"].cpu(), state["snapshots"]
 
 
 def descend(

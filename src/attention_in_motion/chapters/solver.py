@@ -56,13 +56,28 @@ RULES = rules(
     claim(
         "P2.17",
         "the model learns ω0 first, then predicts",
-        "share of pairs whose prediction follows ω0 when the residual stream is moved (score "
-        "at least 0.95)",
+        "share of windows, with the past of one frequency and the last state of another motion, "
+        "whose answer is that frequency's (score at least 0.95)",
         at_least=0.9,
     ),
     claim(
+        "P2.17c",
+        "... and a model that does so passes this test",
+        "the same share, of a solver trained on such windows",
+        at_least=0.9,
+        kind="ours",
+    ),
+    claim(
+        "P2.17d",
+        "what a linear probe reads of ω0 is what the answer is made from",
+        "share of pairs whose prediction follows ω0 when the residual stream is moved (score "
+        "at least 0.95)",
+        at_least=0.9,
+        kind="ours",
+    ),
+    claim(
         "P2.17b",
-        "... and not under the same move when the frequencies are shuffled",
+        "... and the same move does nothing when the frequencies are shuffled",
         "median score of the map fitted on shuffled ω0",
         at_most=0.3,
         kind="ours",

@@ -25,7 +25,7 @@ INSIDE = {
     ),
     "measures": (
         *("trajectories", "linear_rules", "mask", "frequency", "probes", "criteria"),
-        *("interventions", "one_layer", "motion_layer", "taylor"),
+        *("interventions", "fingerprint", "one_layer", "motion_layer", "taylor"),
     ),
     "odeformer": (
         *("language", "systems", "network", "weights", "official", "recognise", "inside"),

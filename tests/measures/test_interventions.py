@@ -99,3 +99,29 @@ def test_a_move_acts_on_all_positions_that_can_reach_the_answer(make, place):
         wanted = model(for_every_seed(model, test.windows))[:, :, -1]
     assert torch.allclose(found, wanted, atol=1e-12)
     assert (found - interventions.answers(model, test)).abs().min(dim=1).values.max() > 0
+
+
+def test_a_model_that_finds_the_frequency_first_follows_the_past(make):
+    """Planted: least squares on the states before the last, applied to the last; and a copier."""
+    own, past = make(200, dt=0.3, context=8), make(200, dt=0.3, context=8, seed=5)
+    a, b, _ = interventions.distant_pairs(1.0, 4.0, 200, seed=3)
+    ends = [
+        interventions.ending_in(test.windows[:, -1], omega0, test)
+        for test, omega0 in ((own, a), (past, b))
+    ]
+
+    class First(nn.Module):
+        def __init__(self, past_only):
+            super().__init__()
+            self.seeds, self.stop = nn.Parameter(torch.zeros(2)), -1 if past_only else None
+
+        def forward(self, x, last=True):
+            k = in_context_map(x[..., : self.stop, :])
+            return (k * x[..., -1, None, :]).sum(-1)[:, :, None]
+
+    follows = interventions.hybrid_scores(First(past_only=True), *ends)
+    assert follows.shape == (2, 200) and follows.min() > 0.99
+    both = interventions.share_following(interventions.hybrid_scores(First(False), *ends))
+    assert both.max() < 0.2  # least squares over all states believes the false step, too
+    same = interventions.hybrid(ends[0], ends[0].windows[:, -1])
+    torch.testing.assert_close(same.states, ends[0].states)

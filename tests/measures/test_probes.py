@@ -52,3 +52,14 @@ def test_follow_score_is_one_at_the_goal_and_zero_at_the_start():
     assert torch.allclose(
         interventions.follow_score(before, before, wanted), torch.zeros(6).double()
     )
+
+
+def test_a_quadratic_probe_reads_what_a_linear_one_cannot():
+    """Planted: the squared length of a Gaussian vector is no linear function of it."""
+    x = torch.randn(600, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    square, half = x.square().sum(1, keepdim=True), probes.every_other(600)
+    assert probes.held_out_r2(x, square, half).item() < 0.1
+    rich = probes.with_squares(x, half)
+    assert rich.shape == (600, 5 + 15)
+    assert probes.held_out_r2(rich, square, half).item() > 0.999
+    assert probes.with_squares(x, half, components=2).shape == (600, 2 + 3)

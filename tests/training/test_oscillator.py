@@ -8,7 +8,12 @@ import torch
 
 from attention_in_motion.models.linear import in_context_least_squares
 from attention_in_motion.physics import oscillator
-from attention_in_motion.training.oscillator import OscillatorRun, between, log_uniform_steps
+from attention_in_motion.training.oscillator import (
+    OscillatorRun,
+    SolverRun,
+    between,
+    log_uniform_steps,
+)
 
 
 def test_steps_are_log_uniform_up_to_a_whole_period():
@@ -67,3 +72,25 @@ def test_scored_positions_lie_between_the_last_and_all():
 def test_impossible_steps_are_refused(options, line):
     with pytest.raises(ValueError, match=f"^{line}$"):
         OscillatorRun(**options)
+
+
+def test_noise_falls_on_the_window_and_not_on_what_follows():
+    clean = SolverRun(omega0_min=1.0, omega0_max=4.0, context=9, start="box", batch=200)
+    states = clean.draw(torch.Generator().manual_seed(3), 2)[0]
+    noisy = replace(clean, noise=0.03).draw(torch.Generator().manual_seed(3), 2)[0]
+    assert torch.equal(noisy[..., -1, :], states[..., -1, :])
+    seen = (noisy - states)[..., :-1, :]
+    assert seen.std().item() == pytest.approx(0.03, rel=0.05)
+    assert abs(seen.mean().item()) < 0.002
+
+
+def test_a_foreign_last_state_goes_where_the_windows_own_frequency_takes_it():
+    run = SolverRun(omega0_min=1.0, omega0_max=4.0, context=9, start="box", batch=50)
+    rng, same = (torch.Generator().manual_seed(3) for _ in range(2))
+    (states,) = run.draw(rng, 2)
+    _, omega0, gamma, dt = run.oscillators(same, (2, 50))
+    (mixed,) = replace(run, foreign_last=True).draw(torch.Generator().manual_seed(3), 2)
+    assert torch.equal(mixed[..., :-2, :], states[..., :-2, :])
+    assert torch.equal(mixed[:, 1:, -2], states[:, :-1, -2])
+    flow = oscillator.propagator(omega0, gamma, dt)
+    torch.testing.assert_close(mixed[..., -1, :], (flow @ mixed[..., -2, :, None])[..., 0])

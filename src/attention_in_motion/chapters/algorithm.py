@@ -51,9 +51,11 @@ class Parameters(OverFrequencies):
         return round(self.noise / 0.3, 12)
 
 
-# The fingerprint of a map from windows to next states is its Jacobian, without that of the last
-# state itself, on clean windows; the likeness of two maps the mean cosine of their fingerprints.
-# P2.27f and P2.27g were written when one set of seeds was known; they are judged on another.
+# The likeness of two maps from windows to next states is the mean cosine of their Jacobians at the
+# positions before the last, on clean windows. At first the last was in it, less the identity; but a
+# map that does not use the last state resembles maximum likelihood by that alone (a linear rule of
+# rank 10 by 0.76), as a first run showed. P2.27f and P2.27g were written when one set of seeds was
+# known; they are judged on another.
 RULES = rules(
     PAGE,
     claim(

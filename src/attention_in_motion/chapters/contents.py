@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from attention_in_motion.chapters import (
+    algorithm,
     criteria,
     fixed_omega,
     frequency,
@@ -27,6 +28,7 @@ PAGES: dict[str, ModuleType] = {
         frequency,
         solver,
         criteria,
+        algorithm,
         uniform_motion,
         odeformer,
     )

@@ -132,10 +132,11 @@ SOLVERS: dict[str, dict[str, Any]] = {
     "small, polished": SMALL,
 }
 BEST = "small, polished"
+POSITIVE = "solver small, foreign last state"  # the positive control of P2.17
 
 
 def runs(p: Parameters) -> dict[str, OscillatorRun]:
-    """The four solvers, the best one with variable damping, and the ladder for comparison."""
+    """The four solvers, the best one with variable damping or foreign last states, the ladder."""
     from attention_in_motion.training.oscillator import SolverRun
 
     budget = {"seeds": tuple(range(p.solver_seeds)), "steps": p.solver_steps}
@@ -150,4 +151,6 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     found["solver small polished variable gamma"] = SolverRun(
         **{**shared, **SMALL, **polished, **damped}
     )
+    briefly = {"iterations": p.polishing // 2, "points": 1024}
+    found[POSITIVE] = SolverRun(**{**shared, **SMALL, **briefly}, foreign_last=True)
     return {**found, **ladder(p)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -304,4 +306,50 @@ def strips_by_kind(kinds: dict[str, dict[str, Tensor]], xlabel: str, mark: float
     axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel=xlabel)
     axes.invert_yaxis()
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def following(scores: dict[str, Tensor], followed: float) -> Figure:
+    """{model: scores (seed, n)}: the share of windows with at least that score, seeds thin."""
+    figure, (axes,) = panels(1, width=6.5, height=3.2)
+    least = torch.linspace(-0.5, 1, 301, dtype=torch.float64)
+    for colour, (name, found) in zip(("model", "linear"), scores.items(), strict=True):
+        shares = (found[:, :, None] >= least).double().mean(dim=1)  # (seed, 301)
+        axes.plot(least, shares.T, color=COLOURS[colour], alpha=0.7, linewidth=1.2)
+        axes.plot([], [], color=COLOURS[colour], label=name)
+    axes.axvline(followed, color=COLOURS["truth"], linestyle=":")
+    axes.set(xlabel="score", ylabel="share of windows with at least that", ylim=(-0.02, 1.02))
+    axes.legend(loc="lower left")
+    return figure
+
+
+def likeness_by_noise(noises: Sequence[float], curves: dict[str, list[Tensor]]) -> Figure:
+    """{likeness to what: (seed,) by noise}, one colour each: every seed a dot, means joined."""
+    figure, (axes,) = panels(1, width=6.5, height=3.6)
+    colours = ("model", "linear", "control")
+    for shift, (colour, (name, values)) in enumerate(zip(colours, curves.items(), strict=True)):
+        look, places = (
+            {"color": COLOURS[colour]},
+            [k + 0.08 * (shift - 1) for k in range(len(noises))],
+        )
+        axes.plot(places, [v.mean() for v in values], "-", label=name, **look)
+        for place, seeds in zip(places, values, strict=True):
+            axes.plot([place] * len(seeds), seeds, "o", alpha=0.6, markersize=5, **look)
+    axes.set_xticks(range(len(noises)), [f"{noise:g}" for noise in noises])
+    axes.set(xlabel="noise σ of the windows in training", ylabel="likeness", ylim=(-0.3, 1.05))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def weights_of_the_past(weights: dict[str, Tensor]) -> Figure:
+    """{method: (T,) or (seed, T)}, how much each position counts: one panel each, seeds thin."""
+    figure, axes = panels(len(weights), width=3.4, height=2.8, columns=2, sharex=True, sharey=True)
+    for ax, (name, sizes) in zip(axes, weights.items(), strict=True):
+        for line in sizes.reshape(-1, sizes.shape[-1]):
+            ax.plot(range(1, len(line) + 1), line, color=COLOURS["model"], alpha=0.7, linewidth=1.2)
+        ax.set(title=name, yscale="log", ylim=(0.005, 3))
+    for ax in axes[-2:]:
+        ax.set_xlabel("position t in the window")
+    for ax in axes[::2]:
+        ax.set_ylabel("weight")
     return figure

@@ -33,6 +33,18 @@ def ending_in(last: Tensor, omega0: Tensor, like: TestSet) -> TestSet:
     return replace(like, states=states, omega0=omega0)
 
 
+def hybrid(past: TestSet, last: Tensor) -> TestSet:
+    """The windows of `past` with another last state (n, 2), and where their own ω0 takes that.
+
+    A model that finds ω0 in the past and then applies K(ω0) to the last state follows; one that
+    uses both together need not.
+    """
+    flow = oscillator.propagator(past.omega0, past.gamma, past.dt)  # (n, 2, 2)
+    after = (flow * last[:, None, :]).sum(-1)
+    states = torch.cat([past.windows[:, :-1], last[:, None], after[:, None]], dim=1)
+    return replace(past, states=states)
+
+
 def with_last_state(test: TestSet, size: Tensor | float = 1.0) -> Tensor:
     """What a code of the frequency may be linear in: K's entries, X_T / size, and their products.
 
@@ -159,6 +171,16 @@ def follow_everywhere(
         move = fitted_move(*ends, seen, h, features)
         scores[place] = score_of(model, place, *ends, move, unmoved)
     return scores
+
+
+def hybrid_scores(model: nn.Module, own: TestSet, past: TestSet) -> Tensor:
+    """How far answers go from the motion of the last states to that of the past: (seed, n).
+
+    The last states are those of the windows of `own`: 1 if the answer is K_past X_T, 0 if it is as
+    far from it as K_own X_T.
+    """
+    mixed = hybrid(past, own.windows[:, -1])
+    return follow_score(answers(model, mixed), own.next, mixed.next)
 
 
 def ceiling(model: nn.Module, start: TestSet, goal: TestSet) -> Tensor:

@@ -87,6 +87,20 @@ def of_windows(test: TestSet, target: Tensor, fitted: Tensor) -> Tensor:
     return held_out_r2(test.windows.flatten(1), target, fitted)
 
 
+def with_squares(x: Tensor, fitted: Tensor, components: int = 12) -> Tensor:
+    """Principal components of x (n, d) and their products, what a quadratic probe is linear in.
+
+    The components are those of the rows where `fitted` (n,), each with unit variance there:
+    (n, k + k (k + 1)/2) with k = min(components, d).
+    """
+    centred = x - x[fitted].mean(0)
+    axes = torch.linalg.svd(centred[fitted], full_matrices=False)[2][:components]
+    z = centred @ axes.T  # (n, k)
+    z = z / z[fitted].std(0).clamp(min=1e-12)
+    rows, columns = torch.triu_indices(z.shape[1], z.shape[1])
+    return torch.cat([z, z[:, rows] * z[:, columns]], dim=1)
+
+
 def shuffled(target: Tensor) -> Tensor:
     """The same labels in another order, the control of a probe that finds too much: (n, ...)."""
     return target[torch.randperm(len(target), generator=torch.Generator().manual_seed(0))]

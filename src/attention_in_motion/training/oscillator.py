@@ -91,9 +91,11 @@ class OscillatorRun(Run):
         context = self.context if self.positions else 0
         return NLA(initialisers(self.seeds), context=context, **options)
 
-    def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
-        """n batches of exact trajectories of context + 1 states: (n, batch, context + 1, 2)."""
-        shape = (n, self.batch)
+    def oscillators(
+        self, rng: torch.Generator, shape: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | float]:
+        """First states (*shape, 2), ω0, γ and Δt of so many oscillators, each of them `shape` or
+        one for all."""
         if self.start == "normal":
             state0 = oscillator.sample_normal(shape, 1.0, rng)
         else:
@@ -104,8 +106,14 @@ class OscillatorRun(Run):
             delay = self.later * torch.rand(shape, generator=rng)
             flow = oscillator.propagator(omega0, gamma, delay)  # (n, batch, 2, 2)
             state0 = (flow * state0[..., None, :]).sum(-1)
-        dt = log_uniform_steps(omega0, self.dt_min, rng)[..., None] if self.dt_min else self.dt
-        times = oscillator.uniform_times(self.context + 1, dt)  # (context + 1,), or one row each
+        dt = log_uniform_steps(omega0, self.dt_min, rng) if self.dt_min else self.dt
+        return state0, omega0, gamma, dt
+
+    def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
+        """n batches of exact trajectories of context + 1 states: (n, batch, context + 1, 2)."""
+        state0, omega0, gamma, dt = self.oscillators(rng, (n, self.batch))
+        own_dt = dt[..., None] if isinstance(dt, Tensor) else dt
+        times = oscillator.uniform_times(self.context + 1, own_dt)  # (context + 1,), or a row each
         return (oscillator.trajectory(state0, omega0, gamma, times),)
 
     def batches(self) -> Batches:
@@ -150,18 +158,37 @@ class LinearRun(OscillatorRun):
 class SolverRun(OscillatorRun):
     """A `ScaledStep`, trained on delayed windows so that those of a rollout are nothing new.
 
-    After the descent come `iterations` Levenberg–Marquardt steps in float64 on `points`
-    trajectories, drawn anew every fifth step.
+    With `noise` > 0 every state of a window, not the one to be predicted, is seen with Gaussian
+    noise of that standard deviation. With `foreign_last` the last state of every window is that of
+    another one, of another ω0, and what is to be predicted is where the window's own ω0 takes it.
+    After the descent come `iterations` Levenberg–Marquardt steps in float64 on `points` such
+    windows, drawn anew every fifth step.
     """
 
     normalised: bool = True
     later: float = 5.0
     iterations: int = 0
     points: int = 2048
+    noise: float = 0.0
+    foreign_last: bool = False
 
     def model(self) -> ScaledStep:
         """The untrained ensemble."""
         return ScaledStep(super().model(), normalised=self.normalised)
+
+    def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
+        """n batches of windows, as the run wants them, and the state after: see the class."""
+        state0, omega0, gamma, dt = self.oscillators(rng, (n, self.batch))
+        times = oscillator.uniform_times(self.context + 1, dt)  # (context + 1,)
+        states = oscillator.trajectory(state0, omega0, gamma, times)
+        if self.foreign_last:
+            states[..., -2, :] = states[..., -2, :].roll(1, dims=1)
+            flow = oscillator.propagator(omega0, gamma, dt)  # (n, batch, 2, 2)
+            states[..., -1, :] = (flow * states[..., -2, None, :]).sum(-1)
+        if self.noise > 0:
+            seen = states[..., :-1, :]
+            seen += self.noise * torch.randn(seen.shape, generator=rng)
+        return (states,)
 
     def refine(self, model: ScaledStep) -> None:
         """Levenberg–Marquardt in float64, seed by seed; the result is rounded to float32."""

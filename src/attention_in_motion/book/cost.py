@@ -117,6 +117,16 @@ def work(run: Run) -> float:
     return run.steps * len(run.seeds) * getattr(run, "batch", 1) * getattr(run, "context", 1)
 
 
+def odeformer(config: str) -> float | None:
+    """Seconds of training what a configuration file describes, from the record of its last time."""
+    for path in sorted((DATA / "odeformer").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if config in record.get("command", "").split() and "last_start_at_step" in record:
+            steps = record["steps"] - record["last_start_at_step"]
+            return record["seconds_since_last_start"] / steps * record["steps"]
+    return None
+
+
 def shipped(wanted: str | None) -> list[dict[str, Any]]:
     """The manifest's rows whose names begin with `wanted`. Raises ValueError if there is none."""
     rows = json.loads((DATA / "manifest.json").read_text(encoding="utf-8"))

@@ -116,7 +116,7 @@ def run(page: str, given: Mapping[str, Any], out: Path | None = None, watch: boo
     notebook = with_parameters(name, values)
     watched = progress.Watched if watch else NotebookClient
     kernel = client(notebook, (BOOK / name).parent, watched)
-    done = execute(kernel, f"{name}.ipynb", silent=watch)
+    ((_, done),) = together({f"{name}.ipynb": kernel}, silent=watch)
     if done.fault is not None:
         kept = folder / "traceback.txt"
         put(kept, done.traceback)
@@ -164,16 +164,26 @@ def label(path: Path) -> str:
 
 
 def side_by_side(paths: Mapping[str, Path]) -> Iterator[tuple[str, Executed]]:
-    """Execute pages {name in messages: path}, one per core, begun in the order given.
+    """Execute pages {name: path}, one per core, begun in the order given.
 
-    Yields (name, what ran) as each page ends. On Ctrl-C, or when the caller stops early, the
-    kernels that run are ended and no more are started.
+    Yields (name, what ran) as each page ends.
     """
     clients = {
         name: client(nbformat.read(path, as_version=4), path.parent) for name, path in paths.items()
     }
+    yield from together(clients)
+
+
+def together(
+    clients: Mapping[str, NotebookClient], *, silent: bool = False
+) -> Iterator[tuple[str, Executed]]:
+    """Execute what these clients hold, one per core, and yield each as it ends.
+
+    On Ctrl-C, or when the caller stops early, the kernels that run are ended and no more are
+    started. (Kernels are waited for on threads: on the main one nbclient takes Ctrl-C for itself.)
+    """
     with ThreadPoolExecutor(cores()) as pool:
-        names = {pool.submit(execute, clients[name], name): name for name in clients}
+        names = {pool.submit(execute, clients[n], n, silent=silent): n for n in clients}
         try:
             for done in as_completed(names):
                 yield names[done], done.result()

@@ -35,9 +35,8 @@ def book(file: Path, out: Path | None, opened: bool) -> None:
 
     from attention_in_motion.book import cost, variant
 
-    for page, values in changes.items():
-        for line in cost.plan(page, values):
-            click.echo(line, err=True)
+    plans = [line for page, values in changes.items() for line in cost.plan(page, values)]
+    click.echo("\n".join([*plans, "and builds the book from them"]), err=True)
     front, lines = variant.build(changes, out)
     click.echo("\n".join(lines))
     click.echo(f"written: {front}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 
 import click
@@ -81,10 +80,9 @@ def run(chapter: str, given: tuple[tuple[str, str], ...], out: Path | None, open
 
     from attention_in_motion.book import cost, rerun
 
-    for line in cost.plan(page, values):
-        click.echo(line, err=True)
+    click.echo("\n".join(cost.plan(page, values)), err=True)
     html, table = rerun.rerun(page, values, out)
     click.echo("\n".join(table))
     click.echo(f"written: {html}, with its notebook and reading.json beside it")
     if opened:
-        webbrowser.open(html.resolve().as_uri())
+        click.launch(html.resolve().as_uri())

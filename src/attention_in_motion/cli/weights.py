@@ -74,7 +74,12 @@ def convert_official(file: Path, out: Path | None) -> None:
 @click.pass_context
 def train(context: click.Context, words: tuple[str, ...]) -> None:
     """Train ODEFormer as a file of configs/odeformer/ says; `train --help` lists the options."""
-    must_exist(*[word for word in words[:1] if not word.startswith("-")])
+    from attention_in_motion.book import cost
+
+    for config in named(words):
+        click.echo(
+            f"trains what {config} describes: {cost.about(cost.odeformer(config))}", err=True
+        )
     from attention_in_motion.odeformer import train
 
     forward(train.main, context, words)
@@ -85,10 +90,18 @@ def train(context: click.Context, words: tuple[str, ...]) -> None:
 @click.pass_context
 def evaluate(context: click.Context, words: tuple[str, ...]) -> None:
     """Evaluate an ODEFormer; `evaluate --help` lists the options."""
-    must_exist(*[word for word in words[:1] if not word.startswith("-")])
+    for weights in named(words):
+        click.echo(f"evaluates {weights} on systems that it has not seen", err=True)
     from attention_in_motion.odeformer import evaluation
 
     forward(evaluation.main, context, words)
+
+
+def named(words: tuple[str, ...]) -> list[str]:
+    """The file that stands first among the words, if one does; it must be there."""
+    files = [word for word in words[:1] if not word.startswith("-")]
+    must_exist(*files)
+    return files
 
 
 def must_exist(*files: str | Path) -> None:

@@ -159,6 +159,14 @@ def test_run_refuses_before_a_kernel_starts(book, monkeypatch):
     assert not (book.parent / "runs").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_found_before_a_kernel_starts(book, monkeypatch):
+    declare(monkeypatch, (2.0,))
+    monkeypatch.setattr(pages, "execute", lambda *given, **how: pytest.fail("a kernel was started"))
+    path = write(book / "01_page.ipynb", "omega0: float = 2.0  # rad/s", tags=["parameters"])
+    with pytest.raises(OSError, match=r"01_page\.ipynb"):
+        pages.run("page", {"omega0": "2.0"}, path / "below a file")
+
+
 def test_a_run_that_fails_leaves_a_traceback_and_no_page(book, monkeypatch):
     declare(monkeypatch, (0.0, 2.0))
     write(book / "01_page.ipynb", "omega0: float = 2.0  # rad/s", "1 / omega0", tags=["parameters"])

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -105,13 +106,15 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
 def run(page: str, given: Mapping[str, Any], out: Path | None = None, watch: bool = False) -> Path:
     """Re-execute a page with parameters given as texts or values, into runs/<page>/<digest>/.
 
-    Names, types and ranges are checked before a kernel starts; ValueError is one line. When the
-    page fails its traceback is kept beside where its outputs would have been, and Failed is one
-    line. With `watch` the terminal shows which cell runs, and how far a training is.
+    Names, types and ranges are checked before a kernel starts, and whether the folder can be
+    written (OSError); ValueError is one line. When the page fails its traceback is kept beside
+    where its outputs would have been, and Failed is one line. With `watch` the terminal shows which
+    cell runs, and how far a training is.
     """
     values = parameters.checked(page, given)
     name = contents.named(page).PAGE
     folder = out or RUNS / name / key_of(values)
+    must_be_writable(folder)
     target = folder / f"{Path(name).name}.ipynb"
     notebook = with_parameters(name, values)
     watched = progress.Watched if watch else NotebookClient
@@ -124,6 +127,13 @@ def run(page: str, given: Mapping[str, Any], out: Path | None = None, watch: boo
     put(target, nbformat.writes(done.notebook) + "\n")
     (folder / "traceback.txt").unlink(missing_ok=True)  # of an earlier run that failed
     return target
+
+
+def must_be_writable(folder: Path) -> None:
+    """Make a folder, and raise OSError if nothing can be written there: before hours of work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"a byte")
 
 
 def with_parameters(page: str, values: Mapping[str, Any]) -> NotebookNode:

@@ -82,7 +82,7 @@ def framed(notebook: NotebookNode, summary: str) -> NotebookNode:
 def render(source: Path, out: Path, name: str) -> None:
     """Let Sphinx write the page; what it warns of are links that lead out of it."""
     sys.path.insert(0, str(BOOK / "_ext"))
-    settings = CONFIGURATION | {"root_doc": name, "project": "Attention in Motion"}
+    settings = CONFIGURATION | {"root_doc": name, "html_title": "Attention in Motion"}
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
             source, None, out, out / ".doctrees", "singlehtml", settings,

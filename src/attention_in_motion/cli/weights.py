@@ -63,10 +63,13 @@ def convert_official(file: Path, out: Path | None) -> None:
       attention-in-motion convert-official odeformer.pt
     """
     must_exist(file)
-    from attention_in_motion.odeformer import official
     from attention_in_motion.paths import RUNS
 
-    click.echo(official.convert(file, out or RUNS / "official"))
+    out = out or RUNS / "official"
+    click.echo(f"reads the tensors of {file} and writes them to {out}", err=True)
+    from attention_in_motion.odeformer import official
+
+    click.echo(official.convert(file, out))
 
 
 @click.command(context_settings=FORWARDED, add_help_option=False)

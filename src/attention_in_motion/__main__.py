@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -29,6 +30,8 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **options: Any) -> None:
         """Run a command and leave with its exit status."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII alone shows "?"
         try:
             status = super().main(*args, **{**options, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:

@@ -1,9 +1,16 @@
 """What cannot be done is said in one line, with exit status 2, before anything heavy is loaded."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import attention_in_motion
+
+SOURCE = Path(attention_in_motion.__file__).parent
 
 HEAVY = ("torch", "scipy", "matplotlib", "papermill", "nbclient", "sphinx", "numpy")
 REFUSED = [
@@ -58,3 +65,22 @@ def test_listing_loads_nothing_heavy_either(words):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr.split() == []
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", "1"), ("run", "1", "-p", "gamma", "9")])
+def test_a_terminal_that_knows_ascii_alone_is_no_obstacle(words, command):
+    old = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = command(*words, env=os.environ | old)
+    assert done.returncode in (0, 2) and "Traceback" not in done.stderr
+    assert done.stdout or done.stderr == "error: gamma = 9.0: must be < omega0 = 2\n"
+
+
+def test_a_package_without_its_checkout_says_so_in_one_line(command, tmp_path):
+    shutil.copytree(SOURCE, tmp_path / "site" / "attention_in_motion")
+    alone = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    for words in (("show", "1"), ("run", "1"), ("outputs",), ("retrain", "02")):
+        done = command(*words, env=alone, cwd=tmp_path)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert "holds no book, only the installed package" in done.stderr
+    assert command("list", env=alone, cwd=tmp_path).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]

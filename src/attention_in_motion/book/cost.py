@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attention_in_motion.book import parameters
 from attention_in_motion.chapters import contents
-from attention_in_motion.paths import BOOK, DATA, weights_folder
+from attention_in_motion.paths import BOOK, DATA, require_checkout, weights_folder
 
 if TYPE_CHECKING:
     from attention_in_motion.training.run import Run
@@ -129,6 +129,7 @@ def odeformer(config: str) -> float | None:
 
 def shipped(wanted: str | None) -> list[dict[str, Any]]:
     """The manifest's rows whose names begin with `wanted`. Raises ValueError if there is none."""
+    require_checkout()
     rows = json.loads((DATA / "manifest.json").read_text(encoding="utf-8"))
     found = [row for row in rows if row["name"].startswith(wanted or "")]
     if not found:

@@ -53,8 +53,9 @@ def outputs(chapters: tuple[str, ...]) -> None:
     """
     from attention_in_motion.book import cost
     from attention_in_motion.chapters import contents
-    from attention_in_motion.paths import BOOK
+    from attention_in_motion.paths import BOOK, require_checkout
 
+    require_checkout()
     names = [contents.named(name).PAGE for name in chapters] or list(contents.PAGES)
     known = cost.seconds()
     click.echo(f"executes {', '.join(names)}: {cost.about(cost.total(map(known.get, names)))} of "

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from os import environ
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +284,7 @@ def fit(
     wanted = set(snapshots)
     if 0 in wanted and state["step"] == 0:
         state["snapshots"][0] = copy_of(model)
-    shown = False if "AIM_BARS" in os.environ else None  # None: where a terminal sees it
+    shown = False if "AIM_BARS" in environ else None  # None: where a terminal sees it
     bar = tqdm(total=steps, initial=state["step"], desc=label, disable=shown)
     for step in range(state["step"], steps):
         for group, peak in zip(descent.param_groups, peaks, strict=True):

@@ -16,6 +16,10 @@ HEAVY = ("torch", "scipy", "matplotlib", "papermill", "nbclient", "sphinx", "num
 REFUSED = [
     (("run", "1", "-p", "gamma", "9"), "error: gamma = 9.0: must be < omega0 = 2"),
     (("run", "1", "-p", "omega_0", "3"), "error: omega_0: unknown parameter; known are omega0,"),
+    (
+        ("run", "1", "-p", "gamma", "1", "-p", "gamma", "0"),
+        "error: gamma = '1': must be given once",
+    ),
     (("run", "9"), "error: chapter = '9': must be one of 01_fixed_omega,"),
     (("run",), "error: Missing argument 'CHAPTER'."),
     (("run", "1", "-p", "gamma"), "error: Option '-p' requires 2 arguments."),

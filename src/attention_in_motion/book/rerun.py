@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -51,11 +52,10 @@ def origin(found: Reading) -> dict[str, Any]:
 
 def commit() -> str | None:
     """The commit that is checked out, with '+' where files differ from it; None without git."""
-    words = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+"]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8")
-    except FileNotFoundError:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
         return None
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+"]
+    done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8")
     return done.stdout.strip() or None
 
 

@@ -18,8 +18,10 @@ import nbformat
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
+from attention_in_motion.book import pages
 from attention_in_motion.paths import BOOK
 
 MATHJAX = "tex-svg-full.js"
@@ -80,7 +82,10 @@ def framed(notebook: NotebookNode, summary: str) -> NotebookNode:
 
 
 def render(source: Path, out: Path, name: str) -> None:
-    """Let Sphinx write the page; what it warns of are links that lead out of it."""
+    """Let Sphinx write the page; what it warns of are links that lead out of it.
+
+    Raises `pages.Failed` in one line if it cannot.
+    """
     sys.path.insert(0, str(BOOK / "_ext"))
     settings = CONFIGURATION | {"root_doc": name, "html_title": "Attention in Motion"}
     with patch_docutils(), docutils_namespace():
@@ -88,7 +93,10 @@ def render(source: Path, out: Path, name: str) -> None:
             source, None, out, out / ".doctrees", "singlehtml", settings,
             status=None, warning=io.StringIO(),
         )  # fmt: skip
-        app.build()
+        try:
+            app.build()
+        except SphinxError as error:
+            raise pages.Failed(f"{name}: no page of HTML could be made: {error}") from None
 
 
 def in_one_file(path: Path, folder: Path) -> str:

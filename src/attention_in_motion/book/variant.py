@@ -7,6 +7,7 @@ a copy. Its front page says what was changed, and which verdicts moved.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -98,7 +99,7 @@ def moves(
         own = {name: usual.parameters[name] for name in values}
         turns = [f"{row[0]} {row[-1]}" for row in rerun.rows(usual, new) if "→" in row[-1]]
         if page in faults:
-            turns = [f"did not run, and stands as published: {faults[page]}"]
+            turns = [f"did not run, and stands as published: {faults[page].replace('|', '/')}"]
         found.append((page, reading.changed(own, values), turns))
     return found
 
@@ -109,8 +110,10 @@ def announce(index: Path, found: list[tuple[str, str, list[str]]]) -> None:
     table = "\n".join([COLUMNS, "|---|---|---|", *rows])
     moved = sum("→" in turn for *_, turns in found for turn in turns)
     note = NOTE.format(count=f"Verdicts that moved: {moved}.", table=table)
-    title, rest = index.read_text(encoding="utf-8").split("\n", 1)
-    pages.put(index, f"{title}\n\n{note}\n{rest}")
+    text = index.read_text(encoding="utf-8")
+    pages.put(
+        index, re.sub(r"^# .*\n", lambda title: f"{title[0]}\n{note}\n", text, count=1, flags=re.M)
+    )
 
 
 def render(folder: Path) -> None:

@@ -22,10 +22,11 @@ def list_chapters() -> None:
     from attention_in_motion.chapters import contents
 
     seconds = cost.seconds()
+    rows = [("chapter", "in short", "claims", "takes")]
     for page, module in contents.PAGES.items():
         short = min(contents.names(page) - {page}, key=len, default=page)
-        facts = f"claims {len(module.RULES):3}, {cost.about(seconds.get(page))}"
-        click.echo(f"{page:30} {short:12} {facts}")
+        rows.append((page, short, str(len(module.RULES)), cost.about(seconds.get(page))))
+    click.echo("\n".join(aligned(rows)))
 
 
 @click.command()
@@ -45,8 +46,7 @@ def show(chapter: str) -> None:
     rows = [COLUMNS]
     for one in parameters(chapter):
         rows.append((one.name, one.type, repr(one.default), one.allowed, one.unit, one.help))
-    for line in aligned(rows):
-        click.echo(line)
+    click.echo("\n".join(aligned(rows)))
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:
@@ -54,6 +54,14 @@ def aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows]
     return ["  ".join(row).rstrip() for row in padded]
+
+
+def once(given: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """The pairs as a mapping. Raises ValueError for a name that is given two values."""
+    for name, text in given:
+        if others := [other for key, other in given if key == name and other != text]:
+            raise ValueError(f"{name} = {text!r}: must be given once, not also {others[0]!r}")
+    return dict(given)
 
 
 @click.command()
@@ -76,7 +84,7 @@ def run(chapter: str, given: tuple[tuple[str, str], ...], out: Path | None, open
     from attention_in_motion.chapters import contents
 
     page = contents.named(chapter).PAGE
-    values = parameters.checked(page, dict(given))  # refused within a second: nothing is loaded yet
+    values = parameters.checked(page, once(given))  # refused within a second: nothing is loaded yet
 
     from attention_in_motion.book import cost, rerun
 

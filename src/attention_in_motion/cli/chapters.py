@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 PARAMETER = click.option(
-    *("-p", "given"), nargs=2, multiple=True, metavar="NAME VALUE", help="one parameter"
+    *("-p", "given"), nargs=2, multiple=True, metavar="NAME VALUE", help="a parameter; repeatable"
 )
 COLUMNS = ("parameter", "type", "default", "allowed", "unit", "what it is")
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace as Namespace
 import nbformat
 import pytest
 
-from attention_in_motion.book import pages
+from attention_in_motion.book import pages, parameters
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 MEET = """
@@ -32,7 +32,8 @@ def book(tmp_path, monkeypatch):
     """An empty book of which `pages` knows."""
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "_toc.yml").touch()
-    monkeypatch.setattr(pages, "BOOK", tmp_path / "book")
+    for module in (pages, parameters):
+        monkeypatch.setattr(module, "BOOK", tmp_path / "book")
     monkeypatch.setattr(pages, "RUNS", tmp_path / "runs")
     return tmp_path / "book"
 
@@ -132,14 +133,14 @@ def declare(monkeypatch, allowed):
         if values["omega0"] not in allowed:
             raise ValueError(f"omega0 = {values['omega0']!r}: must be one of {allowed}")
 
-    module = Namespace(PAGE="01_page", Parameters=Namespace(given=given))
+    module = Namespace(PAGE="01_page", Parameters=Namespace(given=given, model_fields={}))
     monkeypatch.setattr(pages.contents, "named", lambda page: module)
 
 
 def test_run_executes_with_other_parameters_into_runs(book, monkeypatch):
     declare(monkeypatch, (2.0, 3.3))
-    parameters = "omega0: float = 2.0  # rad/s\nfail: bool = False  # stop"
-    write(book / "01_page.ipynb", parameters, "print(omega0, fail)", tags=["parameters"])
+    cell = "omega0: float = 2.0  # rad/s\nfail: bool = False  # stop"
+    write(book / "01_page.ipynb", cell, "print(omega0, fail)", tags=["parameters"])
     target = pages.run("page", {"omega0": "3.3", "fail": "true"})
     assert target.relative_to(book.parent).parts[:2] == ("runs", "01_page")
     notebook = nbformat.read(target, as_version=4)
@@ -151,11 +152,19 @@ def test_run_executes_with_other_parameters_into_runs(book, monkeypatch):
 
 def test_run_refuses_before_a_kernel_starts(book, monkeypatch):
     declare(monkeypatch, (2.0,))
-    monkeypatch.setattr(pages, "execute", lambda *given: pytest.fail("a kernel was started"))
+    monkeypatch.setattr(pages, "execute", lambda *given, **how: pytest.fail("a kernel was started"))
     write(book / "01_page.ipynb", "omega0: float = 2.0  # rad/s", tags=["parameters"])
     with pytest.raises(ValueError, match=r"^omega0 = -1: must be one of"):
         pages.run("page", {"omega0": "-1"})
     assert not (book.parent / "runs").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_a_kernel_starts(book, monkeypatch):
+    declare(monkeypatch, (2.0,))
+    monkeypatch.setattr(pages, "execute", lambda *given, **how: pytest.fail("a kernel was started"))
+    path = write(book / "01_page.ipynb", "omega0: float = 2.0  # rad/s", tags=["parameters"])
+    with pytest.raises(OSError, match=r"01_page\.ipynb"):
+        pages.run("page", {"omega0": "2.0"}, path / "below a file")
 
 
 def test_a_run_that_fails_leaves_a_traceback_and_no_page(book, monkeypatch):

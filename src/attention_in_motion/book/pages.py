@@ -6,12 +6,12 @@ here has a time limit: a slow machine is no fault of a page.
 
 from __future__ import annotations
 
-import ast
 import base64
 import hashlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import papermill
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -28,6 +27,9 @@ from nbformat import NotebookNode
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from attention_in_motion.book import parameters, progress
+from attention_in_motion.book.parameters import defaults as defaults
+from attention_in_motion.book.parameters import literal as literal
 from attention_in_motion.chapters import contents
 from attention_in_motion.paths import BOOK, RUNS, require_checkout
 
@@ -37,7 +39,14 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
 }
+QUIET = ["--log-level=50"]  # kernels: no word on their sockets, none when they are stopped
 A_WEEK = 7 * 24 * 3600  # seconds, where nbclient takes no None
+
+
+class Failed(ValueError):
+    """A page did not run to its end; the command line's exit status is 3 then."""
+
+    status = 3
 
 
 @dataclass(frozen=True)
@@ -56,19 +65,21 @@ def pages() -> list[Path]:
     return sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 
 
-def write_outputs(*paths: Path) -> None:
-    """Execute pages in place, side by side, from clean kernels.
+def write_outputs(*paths: Path) -> dict[str, float]:
+    """Execute pages in place, side by side, from clean kernels; {page: seconds it took}.
 
-    Pages that fail are left as they were; ValueError then has one line for each, after all ran.
+    Pages that fail are left as they were; Failed then has one line for each, after all ran.
     """
-    faults = []
+    faults, seconds = [], {}
     for name, done in side_by_side({label(path): path for path in paths}):
         if done.fault is None:
-            nbformat.write(committed(done.notebook), BOOK / name)
+            put(BOOK / name, nbformat.writes(committed(done.notebook)) + "\n")
+            seconds[name.removesuffix(".ipynb")] = round(done.seconds, 1)
         else:
             faults.append(done.fault)
     if faults:
-        raise ValueError("\n".join(faults))
+        raise Failed("\n".join(faults))
+    return seconds
 
 
 def committed(notebook: NotebookNode) -> NotebookNode:
@@ -92,44 +103,59 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return whole
 
 
-def run(page: str, given: Mapping[str, str]) -> Path:
-    """Re-execute a page with parameters given as text, into runs/<page>/<digest>/.
+def run(page: str, given: Mapping[str, Any], out: Path | None = None, watch: bool = False) -> Path:
+    """Re-execute a page with parameters given as texts or values, into runs/<page>/<digest>/.
 
-    Names, types and ranges are checked before a kernel starts; ValueError is one line, and so it is
-    when the page fails, whose traceback is then kept beside where its outputs would have been.
+    Names, types and ranges are checked before a kernel starts, and whether the folder can be
+    written (OSError); ValueError is one line. When the page fails its traceback is kept beside
+    where its outputs would have been, and Failed is one line. With `watch` the terminal shows which
+    cell runs, and how far a training is.
     """
-    declared = contents.named(page)
-    name, values = declared.PAGE, {key: literal(text) for key, text in given.items()}
-    declared.Parameters.given(defaults(name) | values)
-    key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
-    target = RUNS / name / key / f"{Path(name).name}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source = BOOK / f"{name}.ipynb"
-    notebook = parameterize_notebook(load_notebook_node(str(source)), values)
-    done = execute(client(notebook, source.parent), f"{name}.ipynb")
+    values = parameters.checked(page, given)
+    name = contents.named(page).PAGE
+    folder = out or RUNS / name / key_of(values)
+    must_be_writable(folder)
+    target = folder / f"{Path(name).name}.ipynb"
+    notebook = with_parameters(name, values)
+    watched = progress.Watched if watch else NotebookClient
+    kernel = client(notebook, (BOOK / name).parent, watched)
+    ((_, done),) = together({f"{name}.ipynb": kernel}, silent=watch)
     if done.fault is not None:
-        kept = target.with_name("traceback.txt")
-        kept.write_text(done.traceback, encoding="utf-8")
-        raise ValueError(f"{done.fault} (traceback in {kept})")
-    nbformat.write(done.notebook, target)
+        kept = folder / "traceback.txt"
+        put(kept, done.traceback)
+        raise Failed(f"{done.fault} (traceback in {kept})")
+    put(target, nbformat.writes(done.notebook) + "\n")
+    (folder / "traceback.txt").unlink(missing_ok=True)  # of an earlier run that failed
     return target
 
 
-def defaults(page: str) -> dict[str, Any]:
-    """The literals of a page's parameters cell."""
-    require_checkout()
-    found = papermill.inspect_notebook(str(BOOK / f"{contents.named(page).PAGE}.ipynb"))
-    return {name: literal(entry["default"]) for name, entry in found.items()}
+def must_be_writable(folder: Path) -> None:
+    """Make a folder, and raise OSError if nothing can be written there: before hours of work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"a byte")
 
 
-def literal(text: str) -> Any:
-    """A Python literal, true/false in any case, or the text itself."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
+def with_parameters(page: str, values: Mapping[str, Any]) -> NotebookNode:
+    """A page's notebook with a cell that papermill injects: the values it is given."""
+    notebook = load_notebook_node(str(BOOK / f"{page}.ipynb"))
+    return parameterize_notebook(notebook, dict(values))
+
+
+def key_of(values: Mapping[str, Any]) -> str:
+    """Twelve hex digits that name the folder of a run by what it was given."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file whole or not at all, with the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def figure(page: str, name: str) -> bytes:
@@ -148,16 +174,26 @@ def label(path: Path) -> str:
 
 
 def side_by_side(paths: Mapping[str, Path]) -> Iterator[tuple[str, Executed]]:
-    """Execute pages {name in messages: path}, one per core, begun in the order given.
+    """Execute pages {name: path}, one per core, begun in the order given.
 
-    Yields (name, what ran) as each page ends. On Ctrl-C, or when the caller stops early, the
-    kernels that run are ended and no more are started.
+    Yields (name, what ran) as each page ends.
     """
     clients = {
         name: client(nbformat.read(path, as_version=4), path.parent) for name, path in paths.items()
     }
+    yield from together(clients)
+
+
+def together(
+    clients: Mapping[str, NotebookClient], *, silent: bool = False
+) -> Iterator[tuple[str, Executed]]:
+    """Execute what these clients hold, one per core, and yield each as it ends.
+
+    On Ctrl-C, or when the caller stops early, the kernels that run are ended and no more are
+    started. (Kernels are waited for on threads: on the main one nbclient takes Ctrl-C for itself.)
+    """
     with ThreadPoolExecutor(cores()) as pool:
-        names = {pool.submit(execute, clients[name], name): name for name in clients}
+        names = {pool.submit(execute, clients[n], n, silent=silent): n for n in clients}
         try:
             for done in as_completed(names):
                 yield names[done], done.result()
@@ -183,13 +219,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def client(notebook: NotebookNode, folder: Path) -> NotebookClient:
+def client(
+    notebook: NotebookNode, folder: Path, kind: type[NotebookClient] = NotebookClient
+) -> NotebookClient:
     """A clean kernel's client for a notebook without its outputs, without any time limit."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    return NotebookClient(
+    return kind(
         notebook,
+        extra_arguments=list(QUIET),
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
@@ -199,17 +238,19 @@ def client(notebook: NotebookNode, folder: Path) -> NotebookClient:
     )
 
 
-def execute(kernel: NotebookClient, name: str) -> Executed:
+def execute(kernel: NotebookClient, name: str, *, silent: bool = False) -> Executed:
     """Run a page to its end or to its first fault, with a line on stderr for each."""
-    print(f"{name}: started", file=sys.stderr, flush=True)
+    if not silent:
+        print(f"{name}: started", file=sys.stderr, flush=True)
     start = time.monotonic()
     fault, traceback = None, ""
     try:
-        kernel.execute(env=os.environ | ONE_THREAD)
+        kernel.execute(env=os.environ | ONE_THREAD | getattr(kernel, "environment", {}))
     except Exception as error:  # whatever it is, the other pages still run
         fault, traceback = sentence(error, name, kernel.code_cells_executed), str(error)
     seconds = time.monotonic() - start
-    print(fault or f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    if not silent:
+        print(fault or f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
     return Executed(kernel.nb, seconds, fault, traceback)
 
 

@@ -31,7 +31,7 @@ class Reading:
 
 
 def collect(source: Path) -> list[Reading]:
-    """The readings of a JSON file (of `claims --json`) or of the executed pages below a folder.
+    """The readings of a JSON file (of `claims --json`, of `run`) or of the pages below a folder.
 
     A page is a notebook, or the .glue.json that the book's build leaves for it in
     _build/jupyter_execute. Raises ValueError where there is nothing to read.
@@ -39,7 +39,8 @@ def collect(source: Path) -> list[Reading]:
     if not source.exists():
         raise ValueError(f"{source}: no such file or folder")
     if source.suffix == ".json" and not source.name.endswith(".glue.json"):
-        return [Reading(**one) for one in json.loads(source.read_text(encoding="utf-8"))]
+        found = json.loads(source.read_text(encoding="utf-8"))
+        return [Reading(one["page"], one["parameters"], one["claims"]) for one in found]
     pages = [source] if source.is_file() else sorted(pages_below(source))
     found = [reading for page in pages if (reading := read(page)) is not None]
     if not found:

@@ -19,7 +19,6 @@ from attention_in_motion.chapters.page import (
     require,
 )
 from attention_in_motion.claims import shown
-from attention_in_motion.statistics import over_seeds
 
 if TYPE_CHECKING:
     from attention_in_motion.training.oscillator import OscillatorRun
@@ -147,5 +146,7 @@ def ladder(p: OverFrequencies) -> dict[str, OscillatorRun]:
 
 def shown_over_seeds(values: Sequence[float]) -> str:
     """Geometric mean of one positive number per seed, with its 95% interval, as text."""
+    from attention_in_motion.statistics import over_seeds
+
     mean, (low, high) = over_seeds(values)
     return f"{shown(mean)} [{shown(low)}, {shown(high)}]"

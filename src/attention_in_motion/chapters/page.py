@@ -65,11 +65,20 @@ class Parameters(BaseModel):
         injected = {name for source in namespace.get("In", ()) for name in injected_names(source)}
         unknown = sorted(injected - set(cls.model_fields))
         names = [name for name in (*cls.model_fields, *unknown) if name in namespace]
-        found = cls.given({name: namespace[name] for name in names})
+        try:
+            found = cls.given({name: namespace[name] for name in names})
+        except ValueError as error:
+            raise in_one_line(error) from None
         from myst_nb import glue
 
         glue("parameters", Head(cls.page, found.model_dump()), display=False)
         return found
+
+
+def in_one_line(error: ValueError) -> ValueError:
+    """The error, which notebooks then show without a traceback: the reader's value is at fault."""
+    error._render_traceback_ = lambda: [f"ValueError: {error}"]  # IPython asks for it
+    return error
 
 
 class Head:

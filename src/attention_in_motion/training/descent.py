@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from os import environ
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +284,8 @@ def fit(
     wanted = set(snapshots)
     if 0 in wanted and state["step"] == 0:
         state["snapshots"][0] = copy_of(model)
-    bar = tqdm(total=steps, initial=state["step"], desc=label, disable=None)
+    shown = False if "AIM_BARS" in environ else None  # None: where a terminal sees it
+    bar = tqdm(total=steps, initial=state["step"], desc=label, disable=shown)
     for step in range(state["step"], steps):
         for group, peak in zip(descent.param_groups, peaks, strict=True):
             again = min((step - first_step + 1) / rewarm, 1.0) if rewarm else 1.0
@@ -299,7 +301,7 @@ def fit(
             state["snapshots"][step + 1] = copy_of(model)
         bar.update()
         if step % 100 == 0:
-            bar.set_postfix(loss=f"{per_seed.median():.2e}")
+            bar.set_postfix(loss=f"{per_seed.median():.2e}", refresh=False)
         if checkpoint is not None and (step + 1) % checkpoint_every == 0:
             suspend(checkpoint, model, descent, state)
     bar.close()

@@ -1,0 +1,137 @@
+"""About how long a command takes: from what was measured when pages and weights were made.
+
+`book/seconds.json` holds the seconds of each page, written with its outputs; a shipped run's row in
+the manifest holds the seconds of its training. Nothing here is a promise: machines differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attention_in_motion.book import parameters
+from attention_in_motion.chapters import contents
+from attention_in_motion.paths import BOOK, DATA, require_checkout, weights_folder
+
+if TYPE_CHECKING:
+    from attention_in_motion.training.run import Run
+
+SECONDS = BOOK / "seconds.json"
+
+
+def seconds() -> dict[str, float]:
+    """Seconds of each page at its own parameters, {page: seconds}; empty if never measured."""
+    return json.loads(SECONDS.read_text(encoding="utf-8")) if SECONDS.exists() else {}
+
+
+def keep(measured: Mapping[str, float]) -> None:
+    """Note how long pages took, beside what is known of the others."""
+    text = json.dumps({**seconds(), **measured}, indent=1, sort_keys=True)
+    SECONDS.write_text(text + "\n", encoding="utf-8")
+
+
+def about(duration: float | None) -> str:
+    """Seconds in words, rounded to what such a guess is worth: 'about 50 s', 'about 12 min'."""
+    if duration is None:
+        return "a time never measured"
+    if duration < 1:
+        return "less than a second"
+    for length, unit in ((3600, "h"), (60, "min"), (1, "s")):
+        if duration >= 2 * length or unit == "s":
+            return f"about {float(f'{duration / length:.2g}'):g} {unit}"
+    return ""
+
+
+def plan(page: str, given: Mapping[str, Any]) -> list[str]:
+    """What executing a page with `given` will do and about how long it takes, one line each.
+
+    A page that trains its models itself, each time, takes longer in proportion to their steps,
+    seeds and batches; others load what is shipped or kept, and train what is neither.
+    """
+    module = contents.named(page)
+    own = parameters.defaults(page)
+    p, usual = module.Parameters.given({**own, **given}), module.Parameters.given(own)
+    always = unshipped(module.runs(usual))
+    new = module.runs(p) if getattr(p, "retrain", False) else unshipped(module.runs(p))
+    live = {name: run for name, run in new.items() if name in always}
+    anew = {name: run for name, run in new.items() if name not in always}
+    if not getattr(p, "retrain", False):
+        anew = {name: run for name, run in anew.items() if not kept(run, module.PAGE, name)}
+    lines = [f"executes {module.PAGE}: {executing(module.PAGE, live, always)}"]
+    if anew:
+        guesses = [guess(run, module.PAGE, name) for name, run in anew.items()]
+        lines.append(f"trains first {', '.join(anew)}: {about(total(guesses))}")
+    return lines
+
+
+def executing(page: str, live: Mapping[str, Run], always: Mapping[str, Run]) -> str:
+    """How long a page takes: as measured, or longer as what it trains live is more work."""
+    measured = seconds().get(page)
+    ratio = total(map(work, live.values())) / total(map(work, always.values())) if live else 1.0
+    bound = "at most " if ratio < 1 else ""
+    return bound + about(measured and measured * max(ratio, 1.0))
+
+
+def total(parts: Iterable[float | None]) -> float | None:
+    """Their sum; None if one is not known."""
+    found = list(parts)
+    return None if None in found else sum(found)
+
+
+def unshipped(runs: Mapping[str, Run]) -> dict[str, Run]:
+    """Those whose weights are not in data/."""
+    from attention_in_motion.training import store
+    from attention_in_motion.training.run import digest
+
+    shipped = {row["key"] for row in store.manifest()}
+    return {name: run for name, run in runs.items() if digest(run) not in shipped}
+
+
+def kept(run: Run, page: str, name: str) -> bool:
+    """Whether a run was trained here before."""
+    from attention_in_motion.training.run import digest
+
+    return (weights_folder() / f"{stem(page, name)}-{digest(run)}.safetensors").exists()
+
+
+def stem(page: str, name: str) -> str:
+    """What `store.load_all` calls a page's run: 03-8la-32-16-open."""
+    from attention_in_motion.training.store import slug
+
+    return f"{page[:2]}-{slug(name)}"
+
+
+def guess(run: Run, page: str, name: str) -> float | None:
+    """Seconds of a training, from the shipped run of the same name; None if there is none."""
+    from attention_in_motion.training import store
+
+    for row in store.manifest():
+        if row["name"].lower() == stem(page, name).lower():
+            return row["seconds"] * work(run) / work(store.run_of(row))
+    return None
+
+
+def work(run: Run) -> float:
+    """Training steps × seeds × batch × context: what the time of a training grows with."""
+    return run.steps * len(run.seeds) * getattr(run, "batch", 1) * getattr(run, "context", 1)
+
+
+def odeformer(config: str) -> float | None:
+    """Seconds of training what a configuration file describes, from the record of its last time."""
+    for path in sorted((DATA / "odeformer").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if config in record.get("command", "").split() and "last_start_at_step" in record:
+            steps = record["steps"] - record["last_start_at_step"]
+            return record["seconds_since_last_start"] / steps * record["steps"]
+    return None
+
+
+def shipped(wanted: str | None) -> list[dict[str, Any]]:
+    """The manifest's rows whose names begin with `wanted`. Raises ValueError if there is none."""
+    require_checkout()
+    rows = json.loads((DATA / "manifest.json").read_text(encoding="utf-8"))
+    found = [row for row in rows if row["name"].startswith(wanted or "")]
+    if not found:
+        raise ValueError(f"chapter = {wanted!r}: nothing is shipped under that name")
+    return found

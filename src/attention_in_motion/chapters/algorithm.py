@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
-from attention_in_motion.chapters.oscillators import OverFrequencies, shown_over_seeds
+from attention_in_motion.chapters.oscillators import (
+    SMALL,
+    SOLVER,
+    OverFrequencies,
+    shown_over_seeds,
+)
 from attention_in_motion.chapters.page import Positive, claim, require, rules
-from attention_in_motion.chapters.solver import SHARED, SMALL
 from attention_in_motion.claims import shown
 
 if TYPE_CHECKING:
@@ -34,11 +38,6 @@ class Parameters(OverFrequencies):
     def noise_below_the_signal(self) -> Parameters:
         require(self.noise <= 0.1, "noise", self.noise, "<= 0.1, a tenth of a start's size")
         return self
-
-    @property
-    def later(self) -> float:
-        """How late a window of training may begin [time]: five radians of the slowest motion."""
-        return 5.0 / self.omega0_min
 
     @property
     def noises(self) -> tuple[float, ...]:
@@ -115,7 +114,7 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     from attention_in_motion.training.oscillator import SolverRun
 
     recipe = {"steps": p.steps, "batch": p.batch, "lr": p.lr, "seeds": tuple(range(p.n_seeds))}
-    small = SolverRun(**{**p.physics, **SHARED, **SMALL, **recipe, "later": p.later})
+    small = SolverRun(**{**p.physics, **SOLVER, **SMALL, **recipe, "later": p.later})
     noisy = {name_of(noise): replace(small, noise=noise) for noise in p.noises}
     fresh = {"seeds": tuple(range(p.n_seeds, 2 * p.n_seeds)), "noise": p.loud}
     polished = replace(small, iterations=p.polishing)

@@ -109,6 +109,11 @@ class OverFrequencies(FrequencyRange):
         """
         return 0.05 * self.omega0_min, min(2 * self.omega0_max, math.pi / self.dt)
 
+    @property
+    def later(self) -> float:
+        """How late a solver's window may begin [time]: five radians of the slowest motion."""
+        return 5.0 / self.omega0_min
+
 
 class VariableDamping(OverFrequencies):
     """Also rollouts, and a range of dampings, [0, gamma_max]."""
@@ -135,6 +140,12 @@ LADDER: dict[str, dict[str, Any]] = {
     "4LA 32/16 open": {"n_layers": 4, "causal": False, **WIDE},
     "8LA 32/16 open": {"n_layers": 8, "causal": False, **WIDE},
 }
+
+
+# What all solvers of the task share, and the shape of the small ones.
+SOLVER: dict[str, Any] = {"loss_on": "last", "causal": False, "positions": True}
+SOLVER |= {"schedule": "one_cycle", "lr": 3e-3}
+SMALL = {"n_layers": 2, "d_model": 12, "d_head": 12, "d_mlp": 24}
 
 
 def ladder(p: OverFrequencies) -> dict[str, OscillatorRun]:

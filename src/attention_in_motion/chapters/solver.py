@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from attention_in_motion.chapters.oscillators import VariableDamping, ladder
+from attention_in_motion.chapters.oscillators import SMALL, SOLVER, VariableDamping, ladder
 from attention_in_motion.chapters.page import Count, Seeds, claim, rules
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ class Parameters(VariableDamping):
     solver_steps: Count
     polishing: Annotated[int, Field(ge=0)]
     gamma_seeds: Seeds
-
-    @property
-    def later(self) -> float:
-        """How late a window of training may begin [time]: five radians of the slowest motion."""
-        return 5.0 / self.omega0_min
 
 
 RULES = rules(
@@ -121,10 +116,7 @@ RULES = rules(
 
 
 # Ways to solve variable ω with at most 16 000 parameters, from the plainest to the best.
-SHARED = {"loss_on": "last", "causal": False, "positions": True, "schedule": "one_cycle"}
-SHARED |= {"lr": 3e-3}
 LARGE = {"n_layers": 3, "d_model": 24, "d_head": 24, "d_mlp": 48}
-SMALL = {"n_layers": 2, "d_model": 12, "d_head": 12, "d_mlp": 24}
 SOLVERS: dict[str, dict[str, Any]] = {
     "plain": {"normalised": False, "later": 0.0, **LARGE},
     "normalised": LARGE,
@@ -140,7 +132,7 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     from attention_in_motion.training.oscillator import SolverRun
 
     budget = {"seeds": tuple(range(p.solver_seeds)), "steps": p.solver_steps}
-    shared = {**p.physics, **SHARED, **budget, "later": p.later}
+    shared = {**p.physics, **SOLVER, **budget, "later": p.later}
     polished = {"iterations": p.polishing}
     found: dict[str, OscillatorRun] = {
         f"solver {name}": SolverRun(**{**shared, **shape, **(polished if name == BEST else {})})

@@ -29,8 +29,8 @@ INSIDE = {
         *("attention_maps", "grouped_probes", "patching"),
     ),
     "odeformer": (
-        *("language", "systems", "network", "weights", "official", "recognise", "inside"),
-        *("stream", "train", "evaluation"),
+        *("language", "systems", "network", "weights", "official", "recognise", "stream"),
+        *("inside", "train", "evaluation", "slopes", "tables", "derivative"),
     ),
     "chapters": ("page", "oscillators", "*", "contents"),
     "figures": ("style", "*"),
@@ -40,7 +40,12 @@ ONLY_IN = {
     **{"matplotlib": "figures", "papermill": "book", "pydantic": "chapters", "click": "cli"},
     "sklearn": "measures",
 }
-RECORDED_COMMANDS = {"odeformer.weights", "odeformer.train", "odeformer.evaluation"}
+RECORDED_COMMANDS = {
+    "odeformer.weights",
+    "odeformer.train",
+    "odeformer.evaluation",
+    "odeformer.derivative",
+}
 
 
 def modules():
@@ -121,7 +126,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 70
+    assert len(lines) <= 73
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

@@ -123,6 +123,14 @@ def test_above_zero_is_one_sided():
     assert statistics.above_zero([0.5, 0.5]) == 0 and statistics.above_zero([0.0, 0.0]) == 1
 
 
+def test_a_detectable_distance_is_seen_four_times_in_five():
+    rng, n = np.random.default_rng(0), 6
+    distance = statistics.detectable(np.repeat([-1.0, 1.0], 3) * math.sqrt(5 / 6))  # s = 1
+    draws = distance + rng.standard_normal((2000, n))
+    seen = sum(low > 0 for _, (low, _) in map(statistics.mean_over_seeds, draws))
+    assert seen / 2000 == pytest.approx(0.8, abs=0.04)
+
+
 def test_holm_corrects_step_by_step_and_keeps_the_order_of_names():
     found = statistics.holm({"a": 0.03, "b": 0.01, "c": 0.04, "d": 0.9})
     assert found == pytest.approx({"a": 0.09, "b": 0.04, "c": 0.09, "d": 0.9})

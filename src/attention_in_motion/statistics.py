@@ -140,6 +140,18 @@ def above_zero(values: Sequence[float]) -> float:
     return float(stats.ttest_1samp(values, 0.0, alternative="greater").pvalue)
 
 
+def detectable(values: Sequence[float]) -> float:
+    """How far from a limit the mean must lie to be seen beyond it in four of five repetitions.
+
+    (t(0.975, n − 1) + t(0.8, n − 1)) s/√n, with the spread s of these values, one per seed. Raises
+    ValueError for fewer than two.
+    """
+    mean_over_seeds(values)
+    n = len(values)
+    reach = stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1)
+    return float(reach * np.std(values, ddof=1) / math.sqrt(n))
+
+
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """p-values corrected so that one false alarm among them has at most the chance that each says.
 

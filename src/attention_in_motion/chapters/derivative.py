@@ -15,12 +15,15 @@ What is measured, on whom and where, was fixed before any of the models measured
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from attention_in_motion.chapters.page import Parameters as PageParameters
-from attention_in_motion.chapters.page import claim, rules
+from attention_in_motion.chapters.page import claim, require, rules
+
+if TYPE_CHECKING:
+    from attention_in_motion.odeformer.network.model import ODEFormerConfig
 
 PAGE = "05_odeformer/derivative"
 
@@ -148,3 +151,109 @@ RULES = rules(
 def runs(p: Parameters) -> dict[str, object]:
     """Nothing is trained here: `odeformer.weights` says which file a model's name means."""
     return {}
+
+
+SHIPPED_TABLE = "derivative.json"  # beside the weights
+RELEASED = {"encoder_layers": 4, "encoder_heads": 16, "decoder_layers": 12, "max_dimension": 6}
+MISSING = "the released file; with it, `run derivative -p model official` answers"
+READ = ("P4.1m", "P4.1b", "P4.2m", "P4.23", "P4.23b", "P4.24")  # have a null of untrained models
+
+
+def table_of(p: Parameters) -> dict:
+    """The scores of all models: "shipped", or the path of a table that the script wrote.
+
+    Raises ValueError, in one line, for one that is not there or lacks seeds or untrained models.
+    """
+    from pathlib import Path
+
+    from attention_in_motion.odeformer import tables, weights
+
+    name = weights.SHIPPED / SHIPPED_TABLE if p.table == "shipped" else Path(p.table)
+    found = tables.read(name)
+    for kind, part, least in (("trained", seeds(found), 2), ("untrained", untrained(found), 1)):
+        allowed = f"a table of {least} {kind} models or more"
+        require(len(part) >= least, "table", p.table, allowed)
+    return found
+
+
+def seeds(table: dict) -> dict[str, dict]:
+    """The rows of trained models."""
+    return {name: row for name, row in table["rows"].items() if not name.startswith("untrained")}
+
+
+def untrained(table: dict) -> dict[str, dict]:
+    """The rows of the null."""
+    return {name: row for name, row in table["rows"].items() if name.startswith("untrained")}
+
+
+def is_released(config: ODEFormerConfig) -> bool:
+    """Whether a model has the geometry of the released one, so that its heads can be named."""
+    return all(getattr(config, name) == size for name, size in RELEASED.items())
+
+
+def reading(row: dict, raw: dict) -> dict[str, float]:
+    """What one model, trained or not, has for the claims that are read off it: {id: score}."""
+    from attention_in_motion.odeformer.slopes import best
+
+    heads, mixed = row["heads"], row["points"]["mixed"]
+    ceiling = raw["neighbours"]["mixed"]
+    return {
+        "P4.1m": best(heads, "slope", SLOPE_LAYER)[1],
+        "P4.1b": best(heads, "slope beyond", SLOPE_LAYER)[1],
+        "P4.2m": best(heads, "x beyond time", TRACE_LAYER)[1],
+        "P4.23": share_of_the_way(mixed["linear"], ceiling["linear"]),
+        "P4.23b": share_of_the_way(mixed["mlp"], ceiling["mlp"]),
+        "P4.24": row["width"]["linear"][-1],
+    }
+
+
+def share_of_the_way(by_place: list[float], ceiling: float) -> float:
+    """(end − embedding)/(neighbours − embedding), in R²: 0 nothing gained, 1 all there is."""
+    return (by_place[-1] - by_place[0]) / (ceiling - by_place[0])
+
+
+def differences(row: dict, raw: dict) -> dict[str, float]:
+    """What one trained model has for the claims that compare within it: {id: difference}."""
+    rival = max(raw["width"].values())
+    return {
+        "P4.1c": needed_head(row, "slope", SLOPE_LAYER),
+        "P4.2c": needed_head(row, "x beyond time", TRACE_LAYER),
+        "P4.23c": needed_direction(row["slope costs"]),
+        "P4.24b": row["width"]["linear"][-1] - rival,
+        "P4.24c": needed_direction(row["width costs"]),
+    }
+
+
+def needed_head(row: dict, feature: str, layer: int) -> float:
+    """Nats a token lost without the best head, less the mean of the layer's other heads."""
+    from attention_in_motion.odeformer.slopes import best
+
+    costs = list(row["head costs"]["heads"][layer])
+    own = costs.pop(best(row["heads"], feature, layer)[0])
+    return own - sum(costs) / len(costs)
+
+
+def needed_direction(costs: dict) -> float:
+    """Nats a token lost without the probe's direction, less the mean of shuffled labels'."""
+    return costs["direction"] - sum(costs["shuffled"]) / len(costs["shuffled"])
+
+
+def scores(table: dict) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """({id: a score per seed}, {id: a score per untrained model}); the second for READ alone."""
+    raw = table["raw"]
+    ours = [reading(row, raw) | differences(row, raw) for row in seeds(table).values()]
+    null = [reading(row, raw) for row in untrained(table).values()]
+    return transposed(ours), transposed(null)
+
+
+def transposed(rows: list[dict[str, float]]) -> dict[str, list[float]]:
+    """[{id: score}, …] → {id: [score, …]}."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def p_values(ours: dict[str, list[float]], null: dict[str, list[float]]) -> dict[str, float]:
+    """One p per tested claim, corrected by Holm for the others of the page."""
+    from attention_in_motion.statistics import above_zero, holm, rank_sum
+
+    tests = {i: rank_sum(ours[i], null[i]) if i in null else above_zero(ours[i]) for i in ours}
+    return holm(tests)

@@ -90,6 +90,24 @@ def test_a_table_must_be_there_and_have_seeds_and_a_null(tmp_path):
     assert chapter.table_of(given(path)) == whole
 
 
+def test_tables_and_figures_show_the_rows():
+    table = table_with([0.6, 0.4], [0.2])
+    rows = chapter.seeds(table)
+    assert chapter.best_by_layer(rows, "slope") == [[0.6] * 3, [0.4] * 3]
+    assert chapter.mean_scores(table, "slope", 2, "plain").startswith("0.5 [")
+    assert chapter.mean_scores(table, "slope", 2, "plain").endswith("| 0.2")
+    assert chapter.over_models(rows, "width costs", "shuffled").tolist() == [0.1, 0.1]
+    own, others = chapter.costs_of_heads(rows, "slope", 2)
+    assert own.tolist() == pytest.approx([0.05] * 2)
+    assert others.tolist() == pytest.approx([0.14 / 3] * 2)
+    for row, r2 in zip(rows.values(), (0.8, 0.6), strict=True):
+        for what in ("head costs", "slope costs", "width costs"):
+            row[what] |= {"r2": r2, "r2 without": {"part": r2 / 2}}
+    found = chapter.r2_rows(rows)
+    assert found["logistic curves: nothing"] == pytest.approx(0.7)
+    assert found["mixed systems: slope part"] == pytest.approx(0.35)
+
+
 def test_the_released_geometry_is_told_by_its_sizes():
     assert chapter.is_released(ODEFormerConfig(embedding_width=256))
     assert not chapter.is_released(ODEFormerConfig(max_dimension=2))

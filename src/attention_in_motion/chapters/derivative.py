@@ -23,7 +23,10 @@ from attention_in_motion.chapters.page import Parameters as PageParameters
 from attention_in_motion.chapters.page import claim, require, rules
 
 if TYPE_CHECKING:
-    from attention_in_motion.odeformer.network.model import ODEFormerConfig
+    from torch import Tensor
+
+    from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+    from attention_in_motion.odeformer.slopes import Data
 
 PAGE = "05_odeformer/derivative"
 
@@ -226,11 +229,8 @@ def differences(row: dict, raw: dict) -> dict[str, float]:
 
 def needed_head(row: dict, feature: str, layer: int) -> float:
     """Nats a token lost without the best head, less the mean of the layer's other heads."""
-    from attention_in_motion.odeformer.slopes import best
-
-    costs = list(row["head costs"]["heads"][layer])
-    own = costs.pop(best(row["heads"], feature, layer)[0])
-    return own - sum(costs) / len(costs)
+    own, others = costs_of_heads({"": row}, feature, layer)
+    return float(own - others)
 
 
 def needed_direction(costs: dict) -> float:
@@ -257,3 +257,74 @@ def p_values(ours: dict[str, list[float]], null: dict[str, list[float]]) -> dict
 
     tests = {i: rank_sum(ours[i], null[i]) if i in null else above_zero(ours[i]) for i in ours}
     return holm(tests)
+
+
+# What figures and tables show of the rows
+
+
+def best_by_layer(rows: dict[str, dict], feature: str, kind: str = "plain") -> list[list[float]]:
+    """The score of each layer's best head: one list a model."""
+    from attention_in_motion.odeformer.slopes import best
+
+    layers = [range(len(row["heads"]["scored"][kind][feature])) for row in rows.values()]
+    pairs = zip(rows.values(), layers, strict=True)
+    return [[best(row["heads"], feature, i, kind)[1] for i in places] for row, places in pairs]
+
+
+def mean_scores(table: dict, feature: str, layer: int, kind: str) -> str:
+    """Trained with its interval, and untrained, of the best head of a layer: two cells."""
+    from attention_in_motion.claims import estimate, shown
+    from attention_in_motion.statistics import mean_over_seeds
+
+    ours, null = (
+        [one[layer] for one in best_by_layer(rows, feature, kind)]
+        for rows in (seeds(table), untrained(table))
+    )
+    return f"{estimate(*mean_over_seeds(ours))} | {shown(sum(null) / len(null))}"
+
+
+def over_models(rows: dict[str, dict], *path: str) -> Tensor:
+    """What lies at a path of each row, lists by their mean: (model,)."""
+    import torch
+
+    found = []
+    for row in rows.values():
+        for name in path:
+            row = row[name]
+        found.append(torch.as_tensor(row, dtype=torch.float64).mean())
+    return torch.stack(found)
+
+
+def costs_of_heads(rows: dict[str, dict], feature: str, layer: int) -> tuple[Tensor, Tensor]:
+    """Nats a token lost without a layer's best head, and without another: (model,) each."""
+    import torch
+
+    from attention_in_motion.odeformer.slopes import best
+
+    costs = torch.tensor([row["head costs"]["heads"][layer] for row in rows.values()])
+    heads = [best(row["heads"], feature, layer)[0] for row in rows.values()]
+    own = costs[torch.arange(len(costs)), heads]  # (model,)
+    return own, (costs.sum(1) - own) / (costs.shape[1] - 1)
+
+
+def r2_rows(rows: dict[str, dict]) -> dict[str, float]:
+    """Mean R² of the greedy answers, whole and with a part taken away: {part: R²}."""
+    found = {}
+    for what in ("head costs", "slope costs", "width costs"):
+        systems = "mixed systems" if what == "slope costs" else "logistic curves"
+        found[f"{systems}: nothing"] = float(over_models(rows, what, "r2").mean())
+        for part in next(iter(rows.values()))[what]["r2 without"]:
+            name = f"{systems}: {part}" if what == "head costs" else f"{systems}: {what[:5]} {part}"
+            found[name] = float(over_models(rows, what, "r2 without", part).mean())
+    return found
+
+
+def of_the_posts_head(network: ODEFormer, data: Data, seen: dict, feature: str) -> list[float]:
+    """The correlation of the head that the post names, curve by curve, all of its sign positive."""
+    from attention_in_motion.odeformer.slopes import correlations, features, masses
+
+    slope = feature == "slope"
+    layer, head = (SLOPE_LAYER, SLOPE_HEAD) if slope else (TRACE_LAYER, TRACE_HEAD)
+    mass = masses(network, seen, layer)["plain"]
+    found = correlations(mass, features(data.curves))[feature][:, head]  # (curve,)
+    return (found if slope or found.mean() >= 0 else -found).tolist()

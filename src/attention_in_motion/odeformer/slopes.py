@@ -6,7 +6,7 @@ of every family, with the derivative by their own equation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -210,8 +210,8 @@ def best(heads: Row, feature: str, layer: int, kind: str = "plain") -> tuple[int
 
     For x the size of the correlation counts. Raises ValueError for a layer that is not there.
     """
-    halves = (torch.as_tensor(heads[half][kind][feature]) for half in ("chosen", "scored"))
-    chosen, scored = (scores.numpy() for scores in halves)  # (layer, head) each
+    halves = (heads[half][kind][feature] for half in ("chosen", "scored"))
+    chosen, scored = (torch.as_tensor(half, dtype=torch.float64).numpy() for half in halves)
     if not 0 <= layer < len(chosen):
         raise ValueError(f"layer = {layer}: must lie in 0 ... {len(chosen) - 1}")
     return maps.best_head(chosen[layer], scored[layer], size=feature.startswith("x"))
@@ -233,17 +233,19 @@ def point_scores(data: Data, samples: list[Sample], streams: Mapping[str, NDArra
     The probe with a hidden layer reads the first and the last place; "shuffled" is the last with
     labels in another order.
     """
-    slopes, systems, places = data.slopes(samples), data.systems(samples), list(streams)
-    ends = (places[0], places[-1])
-
-    def score(make: Callable, place: str, y: NDArray) -> float:
-        return probes.held_out_score(make, streams[place], y, systems)
-
+    slopes, systems, found = data.slopes(samples), data.systems(samples), list(streams.values())
+    mixed_up, score = probes.shuffled(slopes), probes.held_out_score
     return {
-        "linear": [score(probes.linear, place, slopes) for place in places],
-        "mlp": [score(probes.mlp, place, slopes) for place in ends],
-        "shuffled": score(probes.linear, places[-1], probes.shuffled(slopes)),
+        "linear": linear_scores(data, samples, streams),
+        "mlp": [score(probes.mlp, x, slopes, systems) for x in (found[0], found[-1])],
+        "shuffled": score(probes.linear, found[-1], mixed_up, systems),
     }
+
+
+def linear_scores(data: Data, samples: list[Sample], streams: Mapping[str, NDArray]) -> list[float]:
+    """Held-out R² of asinh x_0′ at single points by a linear probe of each place."""
+    slopes, systems = data.slopes(samples), data.systems(samples)
+    return [probes.held_out_score(probes.linear, x, slopes, systems) for x in streams.values()]
 
 
 def at_points(seen: Mapping[str, Tensor], places: Sequence[str], at: NDArray) -> dict[str, NDArray]:

@@ -58,7 +58,7 @@ def test_shares_by_steepness_are_written_into_their_cells():
 
 def test_head_maps_show_lines_over_a_map_for_each_curve():
     t = np.linspace(1, 10, 12)
-    curve = (t, 1 / t, 1 / t**2, np.full(12, 1 / 12), np.eye(12))
+    curve = (t, 1 / t, 1 / t**2, torch.full((12,), 1 / 12), torch.eye(12))
     figure = figures.head_maps({"one": curve, "two": curve})
     assert [len(ax.lines) for ax in figure.axes] == [3, 3, 0, 0]
     assert max(figure.axes[0].lines[2].get_ydata()) == 1

@@ -96,8 +96,8 @@ def head_maps(curves: dict[str, tuple[ArrayLike, ...]]) -> Figure:
         above, below = axes[k], axes[n + k]
         lines = (("x", x, "truth"), ("|x′|", slope, "rival"), ("column mass", mass, "model"))
         for label, values, colour in lines:
-            scaled = np.asarray(values) / np.max(values)
-            above.plot(times, scaled, color=COLOURS[colour], label=label)
+            values = np.asarray(values)
+            above.plot(times, values / values.max(), color=COLOURS[colour], label=label)
         extent = (times[0], times[-1], times[-1], times[0])
         below.imshow(np.asarray(attention), aspect="auto", cmap="viridis", extent=extent)
         below.grid(False)

@@ -67,12 +67,13 @@ def test_head_maps_show_lines_over_a_map_for_each_curve():
 
 def test_models_are_dots_by_place_and_levels_lines():
     ours, null = np.full((6, 4), 0.5), np.zeros((20, 4))
-    titles = {"a": (ours, null, {"raw": 0.9}), "b": (ours, null, {})}
-    figure = figures.by_place(titles, ["0", "1", "2", "3"], "score", mark=0.5)
+    titles = {"a": (ours, null, {"raw": 0.9, "rule": 0.5}), "b": (ours, null, {"rule": 0.2})}
+    figure = figures.by_place(titles, ["0", "1", "2", "3"], "score")
     first, second = figure.axes
     dots = [line for line in first.lines if line.get_linestyle() == "None"]
     assert len(dots) == 6 + 20 + 2  # two of them for the legend
     assert len(first.lines) == len(second.lines) + 1
+    assert [ax.lines[-1].get_linestyle() for ax in (first, second)] == [":", ":"]
     [legend] = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels == ["trained", "untrained", "raw", "rule"]

@@ -111,11 +111,10 @@ def by_place(
     titles: dict[str, tuple[ArrayLike, ArrayLike, dict[str, float]]],
     places: list[str],
     ylabel: str,
-    mark: float | None = None,
 ) -> Figure:
     """Scores by place: {title: (seeds (model, place), untrained (model, place), {name: level})}.
 
-    One dot a model; levels, of what is read without a model, are dashed lines; a dotted one `mark`.
+    One dot a model; levels are dashed lines, that of the "rule" is dotted.
     """
     figure, axes = panels(len(titles), width=3.9, height=3.2, sharey=True)
     for ax, (title, (ours, null, levels)) in zip(axes, titles.items(), strict=True):
@@ -128,10 +127,11 @@ def by_place(
             style = {"color": COLOURS[colour], "alpha": 0.6, "markersize": 4}
             ax.plot(x.T, values.T, "o", **style)
             ax.plot([], [], "o", **style, label=label)
-        for (name, level), colour in zip(levels.items(), ("linear", "second"), strict=False):
-            ax.axhline(level, color=COLOURS[colour], linestyle="--", label=name)
-        if mark is not None:
-            ax.axhline(mark, color=COLOURS["truth"], linestyle=":", label="rule")
+        for (name, level), colour in zip(
+            levels.items(), ("linear", "second", "third"), strict=False
+        ):
+            style = ("truth", ":") if name == "rule" else (colour, "--")
+            ax.axhline(level, color=COLOURS[style[0]], linestyle=style[1], label=name)
         ax.set(title=title, xlabel="encoder layer", xticks=range(len(places)), xticklabels=places)
     axes[0].set_ylabel(ylabel)
     handles: dict[str, Artist] = {}

@@ -1,0 +1,212 @@
+"""Chapter 5, second section: what is linearly readable where.
+
+Replicates, null, splits and tests are those of `derivative`. Probes are linear, fitted on other
+systems than they are scored on, at one fixed place per claim: layers are counted as in the post,
+0 to 3 in the encoder and 4 to 15 in the decoder, whose stream is read where it chooses the word
+that is named: the first, or the one after the last. Where the raw trajectory has a probe of its
+own, it reads the points as they are and their logarithm, whichever is better.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from attention_in_motion.chapters.page import Parameters as PageParameters
+from attention_in_motion.chapters.page import claim, rules
+
+PAGE = "05_odeformer/probes"
+
+
+class Parameters(PageParameters):
+    """What the page may be given."""
+
+    page = PAGE
+    model: Annotated[str, Field(min_length=1)]
+    table: Annotated[str, Field(min_length=1)]
+    n_permutations: Annotated[int, Field(ge=99, le=99_999)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+RULES = rules(
+    PAGE,
+    claim(
+        "P4.3",
+        "a linear probe reads the time of maximum slope from the encoder",
+        "held-out R² at the encoder's end, mean over points, logistic curves",
+        at_least=0.9,
+        seeds=False,
+    ),
+    claim(
+        "P4.3m",
+        "... and so it does from ours",
+        "held-out R² of the time of maximum slope at the encoder's end, mean over points",
+        at_least=0.9,
+        tested=True,
+    ),
+    claim(
+        "P4.3b",
+        "... better than from the trajectory itself",
+        "that R² less that of the same probe on the raw trajectory",
+        at_least=0.02,
+        kind="ours",
+        tested=True,
+    ),
+    claim(
+        "P4.3c",
+        "... and the decoder uses what the probe reads",
+        "nats a token lost without the probe's direction at the encoder's end, less those lost "
+        "without one of shuffled labels",
+        at_least=0.01,
+        kind="ours",
+        tested=True,
+    ),
+    claim(
+        "P4.4",
+        "the value of the maximum slope cannot be read",
+        "largest difference between what the model reads of two curves whose slopes differ 32-fold",
+        at_most=1e-12,
+        source="rounding",
+        seeds=False,
+    ),
+    claim(
+        "P4.4b",
+        "... a part of it can, for it varies with the steepness, which is there to be read",
+        "R² of the slope a b/4 by its mean at each steepness b, the post's grid of 800 curves",
+        at_least=0.42,
+        at_most=0.44,
+        kind="ours",
+        source="exact",
+        seeds=False,
+    ),
+    claim(
+        "P4.4c",
+        "... the slope of the scaled curve can be read",
+        "held-out R² of the log of the scaled maximum slope at the encoder's end",
+        at_least=0.9,
+        kind="ours",
+        tested=True,
+    ),
+    claim(
+        "P4.5",
+        "the R² of the equation is not clearly linearly encoded",
+        "held-out R² of log(1 − R²) of the greedy answer at layer 7, last word",
+        at_most=0.5,
+        seeds=False,
+    ),
+    claim(
+        "P4.5m",
+        "... nor is it in ours",
+        "held-out R² of log(1 − R²) of the greedy answer at layer 7, last word",
+        at_most=0.5,
+    ),
+    claim(
+        "P4.5b",
+        "... layer 7 reads it best",
+        "share of models whose best decoder layer, on other systems, is layer 7",
+        at_least=0.5,
+        seeds=False,
+    ),
+    claim(
+        "P4.5c",
+        "... the model knows more of it than its own probability says",
+        "the R² of layer 7 less that of the answer's log-probability and length",
+        at_least=0.05,
+        kind="ours",
+        tested=True,
+    ),
+    claim(
+        "P4.6",
+        "exponential or hyperbolic is read almost perfectly in the decoder",
+        "held-out share right at layer 15, first word",
+        at_least=0.95,
+        seeds=False,
+    ),
+    claim(
+        "P4.6m",
+        "... and so it is in ours",
+        "held-out share right at layer 15, first word; balanced, matched in sign and range",
+        at_least=0.95,
+        tested=True,
+    ),
+    claim(
+        "P4.6b",
+        "... the encoder adds to it",
+        "share right at the encoder's end less that at the embedding, means over points",
+        at_least=0.05,
+        tested=True,
+    ),
+    claim(
+        "P4.6c",
+        "... more than the raw trajectory says",
+        "share right at the encoder's end less that of the same probe on the raw trajectory",
+        at_least=0.02,
+        kind="ours",
+        tested=True,
+    ),
+    claim(
+        "P4.7",
+        "one dimension or two is read fairly well in the decoder",
+        "held-out share right at layer 15, first word",
+        at_least=0.9,
+        seeds=False,
+    ),
+    claim(
+        "P4.7m",
+        "... and so it is in ours",
+        "held-out share right at layer 15, first word",
+        at_least=0.9,
+        tested=True,
+    ),
+    claim(
+        "P4.7b",
+        "... after a dip in the first three decoder layers",
+        "share right, mean of layers 7 to 15, less the mean of layers 4 to 6",
+        at_least=0.02,
+        tested=True,
+    ),
+    claim(
+        "P4.9",
+        "eigenvalues are read worse than the coefficients of a linear system",
+        "mean R² of the four coefficients less that of the sorted eigenvalues, encoder's end",
+        at_least=0.05,
+        seeds=False,
+    ),
+    claim(
+        "P4.9m",
+        "... and so they are in ours",
+        "mean R² of the four coefficients less that of the sorted eigenvalues' parts, each target "
+        "made normal by its ranks, encoder's end, accurate systems",
+        at_least=0.05,
+        tested=True,
+    ),
+    claim(
+        "P4.9b",
+        "... eigenvalues are read as trace and discriminant are, which they are made of",
+        "mean R² of trace and discriminant less that of the eigenvalues' parts, same targets",
+        at_least=-0.05,
+        at_most=0.05,
+        kind="ours",
+    ),
+    claim(
+        "P4.29",
+        "the + comes first because training numbers are mostly positive",
+        "share of positive constants in the targets of training",
+        at_least=0.6,
+        seeds=False,
+    ),
+    claim(
+        "P4.29b",
+        "... a model that must guess says +",
+        "mean probability of + at the first sign of an answer, over that of both signs, "
+        "encoder's output at its mean",
+        at_least=0.6,
+        kind="ours",
+    ),
+)
+
+
+def runs(p: Parameters) -> dict[str, object]:
+    """Nothing is trained here: `odeformer.weights` says which file a model's name means."""
+    return {}

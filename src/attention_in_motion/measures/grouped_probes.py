@@ -86,9 +86,14 @@ def held_out(
 def held_out_score(
     make: Callable[[], GridSearchCV], x: ArrayLike, y: ArrayLike, systems: ArrayLike
 ) -> float:
-    """R² = 1 − Σ (y − ŷ)² / Σ (y − ȳ)² of `held_out`; for `logistic` the share that is right."""
-    score = accuracy_score if make is logistic else r2_score
-    return float(score(np.asarray(y), held_out(make, x, y, systems)))
+    """R² = 1 − Σ (y − ŷ)² / Σ (y − ȳ)² of `held_out`; for classes the share that is right."""
+    return score(y, held_out(make, x, y, systems))
+
+
+def score(y: ArrayLike, predicted: ArrayLike) -> float:
+    """The R² of predicted numbers, or the share of predicted classes (integers) that is right."""
+    measure = r2_score if np.asarray(y).dtype.kind == "f" else accuracy_score
+    return float(measure(np.asarray(y), predicted))
 
 
 def permutation_test(

@@ -299,7 +299,10 @@ def encoding_direction(x: NDArray, y: NDArray) -> NDArray:
 def readings(model: ODEFormer, data: Data) -> tuple[Row, dict[str, dict[str, Tensor]]]:
     """What heads look at and what the stream holds, and the activations it was read from."""
     places = stream_places(model)
-    seen = {name: encoder_activations(model, samples) for name, samples in data.sets.items()}
+    mixed = encoder_activations(model, data.mixed)
+    seen = {"mixed": {place: mixed[place] for place in places}}  # its maps would fill the memory
+    del mixed
+    seen["logistic"] = encoder_activations(model, data.logistic)
     local = {
         name: point_scores(data, s, at_points(seen[name], places, data.points(s)))
         for name, s in data.sets.items()

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from attention_in_motion.chapters import derivative as chapter
+from attention_in_motion.chapters import twins
 from attention_in_motion.odeformer import tables
 from attention_in_motion.odeformer.network.model import ODEFormerConfig
 
@@ -37,6 +38,10 @@ def table_with(slopes, null):
     return {"command": "", "settings": {}, "raw": RAW, "rows": rows}
 
 
+def scored(table):
+    return twins.scores(table, chapter.reading, chapter.differences)
+
+
 def test_each_claim_has_the_number_that_its_rule_says():
     row = row_with(0.6)
     found = chapter.reading(row, RAW) | chapter.differences(row, RAW)
@@ -58,19 +63,19 @@ def test_each_claim_has_the_number_that_its_rule_says():
 
 
 def test_every_tested_rule_has_a_score_and_a_p_value():
-    ours, null = chapter.scores(table_with([0.6] * 6, [0.3] * 20))
+    ours, null = scored(table_with([0.6] * 6, [0.3] * 20))
     tested = {i for i, rule in chapter.RULES.items() if rule.tested}
-    assert set(ours) == set(chapter.p_values(ours, null)) == tested
+    assert set(ours) == set(twins.p_values(ours, null)) == tested
     assert set(null) == set(chapter.READ)
     assert len(ours["P4.1m"]) == 6 and len(null["P4.1m"]) == 20
 
 
 def test_what_untrained_models_do_as_well_is_not_significant():
-    better = chapter.scores(table_with([0.6, 0.61, 0.62, 0.63, 0.64, 0.65], [0.3] * 20))
-    equal = chapter.scores(table_with([0.3] * 6, [0.3] * 20))
-    assert chapter.p_values(*better)["P4.1m"] < 0.01
-    assert chapter.p_values(*equal)["P4.1m"] > 0.4
-    assert chapter.p_values(*better)["P4.23"] > 0.4  # the same in all
+    better = scored(table_with([0.6, 0.61, 0.62, 0.63, 0.64, 0.65], [0.3] * 20))
+    equal = scored(table_with([0.3] * 6, [0.3] * 20))
+    assert twins.p_values(*better)["P4.1m"] < 0.01
+    assert twins.p_values(*equal)["P4.1m"] > 0.4
+    assert twins.p_values(*better)["P4.23"] > 0.4  # the same in all
 
 
 def given(table):
@@ -81,22 +86,22 @@ def given(table):
 def test_a_table_must_be_there_and_have_seeds_and_a_null(tmp_path):
     path = tmp_path / "table.json"
     with pytest.raises(ValueError, match=r"table\.json': no such file"):
-        chapter.table_of(given(path))
+        twins.table_of(given(path))
     tables.write(table_with([0.6] * 2, []), path)
     with pytest.raises(ValueError, match="must be a table of 1 untrained models or more"):
-        chapter.table_of(given(path))
+        twins.table_of(given(path))
     whole = table_with([0.6] * 2, [0.1])
     tables.write(copy.deepcopy(whole), path)
-    assert chapter.table_of(given(path)) == whole
+    assert twins.table_of(given(path)) == whole
 
 
 def test_tables_and_figures_show_the_rows():
     table = table_with([0.6, 0.4], [0.2])
-    rows = chapter.seeds(table)
+    rows = twins.seeds(table)
     assert chapter.best_by_layer(rows, "slope") == [[0.6] * 3, [0.4] * 3]
     assert chapter.mean_scores(table, "slope", 2, "plain").startswith("0.5 [")
     assert chapter.mean_scores(table, "slope", 2, "plain").endswith("| 0.2")
-    assert chapter.over_models(rows, "width costs", "shuffled").tolist() == [0.1, 0.1]
+    assert twins.over_models(rows, "width costs", "shuffled").tolist() == [0.1, 0.1]
     own, others = chapter.costs_of_heads(rows, "slope", 2)
     assert own.tolist() == pytest.approx([0.05] * 2)
     assert others.tolist() == pytest.approx([0.14 / 3] * 2)
@@ -109,5 +114,5 @@ def test_tables_and_figures_show_the_rows():
 
 
 def test_the_released_geometry_is_told_by_its_sizes():
-    assert chapter.is_released(ODEFormerConfig(embedding_width=256))
-    assert not chapter.is_released(ODEFormerConfig(max_dimension=2))
+    assert twins.is_released(ODEFormerConfig(embedding_width=256))
+    assert not twins.is_released(ODEFormerConfig(max_dimension=2))

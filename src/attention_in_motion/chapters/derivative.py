@@ -15,30 +15,30 @@ What is measured, on whom and where, was fixed before any of the models measured
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from attention_in_motion.chapters.page import Parameters as PageParameters
-from attention_in_motion.chapters.page import claim, require, rules
+from attention_in_motion.chapters.page import claim, rules
+from attention_in_motion.chapters.twins import (
+    Scored,
+    needed_direction,
+    over_models,
+    seeds,
+    untrained,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+    from attention_in_motion.odeformer.network.model import ODEFormer
     from attention_in_motion.odeformer.slopes import Data
 
 PAGE = "05_odeformer/derivative"
 
 
-class Parameters(PageParameters):
+class Parameters(Scored):
     """What the page may be given."""
 
     page = PAGE
-    model: Annotated[str, Field(min_length=1)]
-    table: Annotated[str, Field(min_length=1)]
-    n_permutations: Annotated[int, Field(ge=99, le=99_999)]
-    seed: Annotated[int, Field(ge=0)]
 
 
 SLOPE_LAYER, SLOPE_HEAD = 2, 7  # the post's derivative head
@@ -156,42 +156,8 @@ def runs(p: Parameters) -> dict[str, object]:
     return {}
 
 
-SHIPPED_TABLE = "derivative.json"  # beside the weights
-RELEASED = {"encoder_layers": 4, "encoder_heads": 16, "decoder_layers": 12, "max_dimension": 6}
 MISSING = "the released file; with it, `run derivative -p model official` answers"
 READ = ("P4.1m", "P4.1b", "P4.2m", "P4.23", "P4.23b", "P4.24")  # have a null of untrained models
-
-
-def table_of(p: Parameters) -> dict:
-    """The scores of all models: "shipped", or the path of a table that the script wrote.
-
-    Raises ValueError, in one line, for one that is not there or lacks seeds or untrained models.
-    """
-    from pathlib import Path
-
-    from attention_in_motion.odeformer import tables, weights
-
-    name = weights.SHIPPED / SHIPPED_TABLE if p.table == "shipped" else Path(p.table)
-    found = tables.read(name)
-    for kind, part, least in (("trained", seeds(found), 2), ("untrained", untrained(found), 1)):
-        allowed = f"a table of {least} {kind} models or more"
-        require(len(part) >= least, "table", p.table, allowed)
-    return found
-
-
-def seeds(table: dict) -> dict[str, dict]:
-    """The rows of trained models."""
-    return {name: row for name, row in table["rows"].items() if not name.startswith("untrained")}
-
-
-def untrained(table: dict) -> dict[str, dict]:
-    """The rows of the null."""
-    return {name: row for name, row in table["rows"].items() if name.startswith("untrained")}
-
-
-def is_released(config: ODEFormerConfig) -> bool:
-    """Whether a model has the geometry of the released one, so that its heads can be named."""
-    return all(getattr(config, name) == size for name, size in RELEASED.items())
 
 
 def reading(row: dict, raw: dict) -> dict[str, float]:
@@ -233,32 +199,6 @@ def needed_head(row: dict, feature: str, layer: int) -> float:
     return float(own - others)
 
 
-def needed_direction(costs: dict) -> float:
-    """Nats a token lost without the probe's direction, less the mean of shuffled labels'."""
-    return costs["direction"] - sum(costs["shuffled"]) / len(costs["shuffled"])
-
-
-def scores(table: dict) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """({id: a score per seed}, {id: a score per untrained model}); the second for READ alone."""
-    raw = table["raw"]
-    ours = [reading(row, raw) | differences(row, raw) for row in seeds(table).values()]
-    null = [reading(row, raw) for row in untrained(table).values()]
-    return transposed(ours), transposed(null)
-
-
-def transposed(rows: list[dict[str, float]]) -> dict[str, list[float]]:
-    """[{id: score}, …] → {id: [score, …]}."""
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def p_values(ours: dict[str, list[float]], null: dict[str, list[float]]) -> dict[str, float]:
-    """One p per tested claim, corrected by Holm for the others of the page."""
-    from attention_in_motion.statistics import above_zero, holm, rank_sum
-
-    tests = {i: rank_sum(ours[i], null[i]) if i in null else above_zero(ours[i]) for i in ours}
-    return holm(tests)
-
-
 # What figures and tables show of the rows
 
 
@@ -281,18 +221,6 @@ def mean_scores(table: dict, feature: str, layer: int, kind: str) -> str:
         for rows in (seeds(table), untrained(table))
     )
     return f"{estimate(*mean_over_seeds(ours))} | {shown(sum(null) / len(null))}"
-
-
-def over_models(rows: dict[str, dict], *path: str) -> Tensor:
-    """What lies at a path of each row, lists by their mean: (model,)."""
-    import torch
-
-    found = []
-    for row in rows.values():
-        for name in path:
-            row = row[name]
-        found.append(torch.as_tensor(row, dtype=torch.float64).mean())
-    return torch.stack(found)
 
 
 def costs_of_heads(rows: dict[str, dict], feature: str, layer: int) -> tuple[Tensor, Tensor]:

@@ -9,24 +9,16 @@ own, it reads the points as they are and their logarithm, whichever is better.
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from attention_in_motion.chapters.page import Parameters as PageParameters
 from attention_in_motion.chapters.page import claim, rules
+from attention_in_motion.chapters.twins import Scored, needed_direction
 
 PAGE = "05_odeformer/probes"
 
 
-class Parameters(PageParameters):
+class Parameters(Scored):
     """What the page may be given."""
 
     page = PAGE
-    model: Annotated[str, Field(min_length=1)]
-    table: Annotated[str, Field(min_length=1)]
-    n_permutations: Annotated[int, Field(ge=99, le=99_999)]
-    seed: Annotated[int, Field(ge=0)]
 
 
 RULES = rules(
@@ -210,3 +202,57 @@ RULES = rules(
 def runs(p: Parameters) -> dict[str, object]:
     """Nothing is trained here: `odeformer.weights` says which file a model's name means."""
     return {}
+
+
+MISSING = "the released file; with it, `run probes -p model official` answers"
+ENCODER = 4  # layers; the decoder's follow
+LAYER = 7  # of the post, through both
+DIPPING = 3  # decoder layers in which the post sees a dip
+
+
+def reading(row: dict, raw: dict) -> dict[str, float]:
+    """What one model, trained or not, has for the claims that are read off it: {id: score}.
+
+    An untrained model answers nothing, so its linear systems are all of them.
+    """
+    exponential, dimension = (row[name]["by layer"] for name in ("exponential", "dimension"))
+    early = dimension[ENCODER : ENCODER + DIPPING]
+    late = dimension[ENCODER + DIPPING :]
+    linear = row["linear"].get("accurate", row["linear"]["all"])
+    return {
+        "P4.3m": row["curves"]["time"][-1],
+        "P4.4c": row["curves"]["log slope"][-1],
+        "P4.6m": exponential[-1],
+        "P4.6b": exponential[ENCODER - 1] - row["exponential"]["embedding"],
+        "P4.7m": dimension[-1],
+        "P4.7b": sum(late) / len(late) - sum(early) / len(early),
+        "P4.9m": linear["coefficients"] - linear["eigenvalues"],
+    }
+
+
+def differences(row: dict, raw: dict) -> dict[str, float]:
+    """What one trained model has for the claims that compare within it: {id: difference}."""
+    errors, encoded = row["errors"], row["exponential"]["by layer"][ENCODER - 1]
+    return {
+        "P4.3b": row["curves"]["time"][-1] - raw["time"],
+        "P4.3c": needed_direction(row["time costs"]),
+        "P4.5c": errors["r2"][LAYER] - errors["own"],
+        "P4.6c": encoded - raw["exponential"],
+    }
+
+
+def untested(row: dict) -> dict[str, float]:
+    """What one trained model has for the claims without a null: {id: score}."""
+    linear = row["linear"]["accurate"]
+    made_of = (linear["trace"] + linear["discriminant"]) / 2
+    return {
+        "P4.5m": row["errors"]["r2"][LAYER],
+        "P4.9b": made_of - linear["eigenvalues"],
+        "P4.29b": row["plus"],
+    }
+
+
+def best_decoder_layer(row: dict) -> int:
+    """The layer, counted through, whose decoder stream reads the error best."""
+    decoder = row["errors"]["r2"][ENCODER:]
+    return ENCODER + decoder.index(max(decoder))

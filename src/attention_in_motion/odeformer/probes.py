@@ -1,6 +1,6 @@
 """What is linearly readable where: scores of each model into one table.
 
-    python -m attention_in_motion.odeformer.readable twin-0 twin-1 … --out TABLE.json
+    python -m attention_in_motion.odeformer.probes twin-0 twin-1 … --out TABLE.json
 
 One row per model, trained or not, as in `derivative`. Layers are counted through: 0 … of the
 encoder, then the decoder's. The encoder's stream is a mean over points; the decoder's is read where
@@ -384,11 +384,11 @@ def row_of(data: Data, model: ODEFormer, trained: bool) -> Row:
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="of curves and systems")
 @click.option("--small", is_flag=True, help="few curves and systems, to try it out")
 def main(models: tuple[str, ...], out: Path, n_untrained: int, seed: int, small: bool) -> None:
-    """python -m attention_in_motion.odeformer.readable; see the module's text."""
+    """python -m attention_in_motion.odeformer.probes; see the module's text."""
     little = {"n_curves": 48, "n_pairs": 24, "n_systems": 60, "n_unseen": 60, "n_linear": 60}
     little |= {"n_random": 2, "n_decoded": 8}
     settings = Settings(**(little if small else {}), seed=seed)
-    command = f"python -m attention_in_motion.odeformer.readable {shlex.join(sys.argv[1:])}"
+    command = f"python -m attention_in_motion.odeformer.probes {shlex.join(sys.argv[1:])}"
     try:
         for model in models:
             path_of(model)  # refuse an unknown name before the work begins

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer import readable
+from attention_in_motion.odeformer import probes
 from attention_in_motion.odeformer.language.tokens import System
 from attention_in_motion.odeformer.network.decode import Decoded
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
@@ -15,12 +15,12 @@ TINY = ODEFormerConfig(
     **dict(encoder_width=16, encoder_layers=2, encoder_heads=4, embedding_width=8),
     **dict(decoder_width=16, decoder_layers=2, decoder_heads=2, max_dimension=2, precision=2),
 )
-FEW = readable.Settings(12, 12, 14, 12, 16, 12, 2, 1)
+FEW = probes.Settings(12, 12, 14, 12, 16, 12, 2, 1)
 
 
 @pytest.fixture(scope="module")
 def data():
-    return readable.Data(FEW)
+    return probes.Data(FEW)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def model():
 
 
 def test_pairs_solve_their_equations_and_end_at_the_same_value(data):
-    assert readable.kinds(data.pairs).tolist() == [1, 0] * FEW.n_pairs
+    assert probes.kinds(data.pairs).tolist() == [1, 0] * FEW.n_pairs
     for sample in data.pairs:
         found = predict(sample.system, [1.0], sample.times)
         assert np.allclose(found, sample.values, rtol=1e-4)
@@ -45,7 +45,7 @@ def linear_system(A) -> System:
 def test_linear_targets_are_those_of_the_matrix():
     rotation, diagonal = [[0.0, 2.0], [-2.0, 0.5]], [[3.0, 0.0], [0.0, -1.0]]
     samples = [Sample(linear_system(A), None, None, "") for A in (rotation, diagonal)]
-    found = readable.linear_targets(samples)
+    found = probes.linear_targets(samples)
     assert found["coefficients"].tolist() == [[0, 2, -2, 0.5], [3, 0, 0, -1]]
     root = (4 - 0.25**2) ** 0.5
     assert np.allclose(found["eigenvalues"], [[0.25, 0.25, root], [-1, 3, 0]])
@@ -56,20 +56,20 @@ def test_linear_targets_are_those_of_the_matrix():
 
 def test_ranks_make_every_target_normal():
     y = np.exp(np.random.default_rng(0).standard_normal(500))
-    assert readable.normal(y).std() == pytest.approx(1, abs=0.02)
-    assert (np.argsort(readable.normal(y)) == np.argsort(y)).all()
+    assert probes.normal(y).std() == pytest.approx(1, abs=0.02)
+    assert (np.argsort(probes.normal(y)) == np.argsort(y)).all()
 
 
 def test_the_error_is_cut_at_either_end():
-    found = readable.log_error(np.array([1.0, 0.99, 0.0, -np.inf]))
+    found = probes.log_error(np.array([1.0, 0.99, 0.0, -np.inf]))
     assert np.allclose(found, [-12, np.log(0.01), 0, 2])
 
 
 def test_the_stream_after_the_last_word_is_that_of_a_pass_alone(data, model):
     """Samples with answers of different lengths: grouping them changes nothing."""
     samples, written = data.pairs[:3], [[20, 21], [], [22, 23]]
-    together = readable.chosen_at(model, samples, written)
-    alone = [readable.chosen_at(model, [s], [w]) for s, w in zip(samples, written, strict=True)]
+    together = probes.chosen_at(model, samples, written)
+    alone = [probes.chosen_at(model, [s], [w]) for s, w in zip(samples, written, strict=True)]
     for layer, streams in enumerate(together):
         expected = np.concatenate([one[layer] for one in alone])
         assert np.allclose(streams, expected, atol=1e-5)
@@ -79,23 +79,23 @@ def test_the_stream_after_the_last_word_is_that_of_a_pass_alone(data, model):
 def test_an_answer_is_scored_on_its_own_trajectory(model, data):
     words = model.config.vocabulary
     right = [words.encode_system(s.system).tolist()[1:-1] for s in data.pairs[:2]]
-    written = [Decoded(right[0], 0.0), Decoded([0] * readable.MOST_WORDS, 0.0)]
-    found = readable.r2_of(model, data.pairs[:2], written)
+    written = [Decoded(right[0], 0.0), Decoded([0] * probes.MOST_WORDS, 0.0)]
+    found = probes.r2_of(model, data.pairs[:2], written)
     assert found[0] > 0.99 and found[1] == -np.inf
 
 
 def test_a_model_whose_bias_says_plus_says_so_when_it_guesses(data, model):
     plus = model.config.vocabulary.ids["+"]
-    before = readable.plus_when_guessing(model, data)
+    before = probes.plus_when_guessing(model, data)
     with torch.no_grad():
         model.decoder.proj.bias[plus] += 20
-        after = readable.plus_when_guessing(model, data)
+        after = probes.plus_when_guessing(model, data)
         model.decoder.proj.bias[plus] -= 20
     assert 0 < before < 1 and after > 0.999
 
 
 def test_a_row_has_its_scores_by_layer(data, model):
-    row = readable.row_of(data, model, trained=False)
+    row = probes.row_of(data, model, trained=False)
     assert len(row["curves"]["time"]) == 3
     assert len(row["dimension"]["by layer"]) == 4
     assert row["linear"]["all"]["n"] > 0 and "errors" not in row
@@ -103,4 +103,4 @@ def test_a_row_has_its_scores_by_layer(data, model):
 
 def test_too_little_is_refused_in_one_line():
     with pytest.raises(ValueError, match="n_pairs = 2: must be at least 12"):
-        readable.Settings(n_pairs=2)
+        probes.Settings(n_pairs=2)

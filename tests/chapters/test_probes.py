@@ -1,9 +1,11 @@
 """The section on probes: what its numbers are made of, on rows with planted scores."""
 
+import numpy as np
 import pytest
 
 from attention_in_motion.chapters import probes as chapter
 from attention_in_motion.chapters import twins
+from attention_in_motion.odeformer.systems.trajectories import Sample
 
 RAW = {"time": 0.9, "exponential": 0.8}
 BY_LAYER = [0.5, 0.6, 0.7, 0.75, 0.1, 0.2, 0.3, *[0.9] * 8, 0.98]  # 4 + 12 layers
@@ -58,3 +60,34 @@ def test_every_rule_has_its_number_or_is_about_no_seed():
     assert null["P4.9m"] == [0.5]  # all of its linear systems
     over_seeds = {i for i, rule in chapter.RULES.items() if rule.seeds}
     assert over_seeds == tested | set(chapter.untested(row_with(0.9)))
+
+
+def test_the_amplitude_is_divided_away_and_the_steepness_is_not():
+    times = np.linspace(1, 10, 60)
+    one, other = (chapter.seen_of(a, 0.5, times) for a in (1.0, 32.0))
+    assert np.abs(one - other).max() < 1e-12 and one[0] == 1
+    assert np.abs(chapter.seen_of(1.0, 0.6, times) - one).max() > 0.1
+
+
+def test_the_ceiling_of_the_posts_slope_is_that_of_its_product_grid():
+    """For independent a and b: Var b · E[a]² / (E[a²] E[b²] − E[a]² E[b]²)."""
+    a, b = np.arange(1, 33), np.linspace(0.04, 1, 25)
+    whole = (a**2).mean() * (b**2).mean() - a.mean() ** 2 * b.mean() ** 2
+    expected = b.var() * a.mean() ** 2 / whole
+    assert chapter.explained_by_steepness() == pytest.approx(expected)
+
+
+def test_the_posts_curves_have_a_number_a_layer():
+    assert all(len(values) == 16 for values in chapter.THE_POSTS.values())
+    found = chapter.the_posts("dimension", 8)
+    assert np.isnan(found[:4]).all() and found[4:] == [0.854, 0.825, 0.775, 0.817]
+
+
+def test_positive_constants_are_counted():
+    sample = Sample([["add", "mul", -0.5, "x_0", "mul", 2.0, "pow", "x_0", 2]], None, None, "")
+    assert chapter.positive_constants([sample, sample]) == (2, 4)
+
+
+def test_lists_are_picked_by_their_path():
+    rows = {"a": row_with(0.9), "b": row_with(0.8)}
+    assert chapter.by_layer(rows, "curves", "time") == [[0.3, 0.9], [0.3, 0.8]]

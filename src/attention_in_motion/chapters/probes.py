@@ -9,8 +9,15 @@ own, it reads the points as they are and their logarithm, whichever is better.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attention_in_motion.chapters.page import claim, rules
 from attention_in_motion.chapters.twins import Scored, needed_direction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attention_in_motion.odeformer.systems.trajectories import Sample
 
 PAGE = "05_odeformer/probes"
 
@@ -209,6 +216,23 @@ ENCODER = 4  # layers; the decoder's follow
 LAYER = 7  # of the post, through both
 DIPPING = 3  # decoder layers in which the post sees a dip
 
+# What is known of the post's own curves by layer, from the outputs of its published notebooks; its
+# systems and splits are not ours. None where there is nothing.
+THE_POSTS = {
+    "exponential": (
+        *(0.925, 0.940, 0.985, 0.993, 1.0, 1.0, 1.0, 0.993),
+        *(1.0, 1.0, 1.0, 0.993, 0.993, 1.0, 0.978, 1.0),
+    ),
+    "dimension": (
+        *(None, None, None, None, 0.854, 0.825, 0.775, 0.817),
+        *(0.900, 0.979, 0.979, 0.975, 0.988, 0.942, 0.917, 0.933),
+    ),
+    "errors": (
+        *(None, None, None, None, 0.128, 0.344, 0.429, 0.746),
+        *(0.532, 0.231, 0.332, 0.046, 0.025, 0.294, 0.120, 0.143),
+    ),
+}
+
 
 def reading(row: dict, raw: dict) -> dict[str, float]:
     """What one model, trained or not, has for the claims that are read off it: {id: score}.
@@ -256,3 +280,44 @@ def best_decoder_layer(row: dict) -> int:
     """The layer, counted through, whose decoder stream reads the error best."""
     decoder = row["errors"]["r2"][ENCODER:]
     return ENCODER + decoder.index(max(decoder))
+
+
+def by_layer(rows: dict[str, dict], *path: str) -> list[list[float]]:
+    """The list at a path of each row: one list a model."""
+    found = []
+    for row in rows.values():
+        for name in path:
+            row = row[name]
+        found.append(row)
+    return found
+
+
+def the_posts(name: str, n_layers: int) -> list[float]:
+    """The post's curve over as many layers: NaN where nothing is known."""
+    return [float("nan") if v is None else v for v in THE_POSTS[name][:n_layers]]
+
+
+def seen_of(amplitude: float, steepness: float, times: NDArray) -> NDArray:
+    """What a model reads of the post's logistic curve of this amplitude, centred at 5.5: (n, 1)."""
+    import numpy as np
+
+    from attention_in_motion.odeformer.systems.scale import Scale
+
+    x = amplitude / (1 + np.exp(steepness * (5.5 - times)))[:, None]
+    return Scale.of(times, x).apply(times, x)[1]
+
+
+def explained_by_steepness() -> float:
+    """Var(E[a b/4 | b])/Var(a b/4) on the post's grid: a = 1 … 32, 25 values of b in [0.04, 1]."""
+    import numpy as np
+
+    slopes = np.arange(1, 33)[:, None] * np.linspace(0.04, 1, 25) / 4  # (a, b)
+    return float(slopes.mean(axis=0).var() / slopes.var())
+
+
+def positive_constants(samples: list[Sample]) -> tuple[int, int]:
+    """How many constants of the samples' targets are positive, and how many there are."""
+    from attention_in_motion.odeformer.language.expressions import constants_of
+
+    constants = [c for sample in samples for c in constants_of(sample.system)]
+    return sum(c > 0 for c in constants), len(constants)

@@ -111,10 +111,13 @@ def by_place(
     titles: dict[str, tuple[ArrayLike, ArrayLike, dict[str, float]]],
     places: list[str],
     ylabel: str,
+    xlabel: str = "encoder layer",
+    known: dict[str, list[float]] | None = None,
 ) -> Figure:
     """Scores by place: {title: (seeds (model, place), untrained (model, place), {name: level})}.
 
-    One dot a model; levels are dashed lines, that of the "rule" is dotted.
+    One dot a model; levels are dashed lines, that of the "rule" is dotted. `known` gives what the
+    post has, {title: by place}, as crosses: NaN where it has nothing.
     """
     figure, axes = panels(len(titles), width=3.9, height=3.2, sharey=True)
     for ax, (title, (ours, null, levels)) in zip(axes, titles.items(), strict=True):
@@ -122,7 +125,7 @@ def by_place(
             (-0.1, ours, "model", "trained"),
             (0.1, null, "control", "untrained"),
         ):
-            values = np.asarray(rows)  # (model, place)
+            values = np.asarray(rows, dtype=float).reshape(len(rows), -1)  # (model, place)
             x = np.broadcast_to(np.arange(values.shape[1]) + shift, values.shape)
             style = {"color": COLOURS[colour], "alpha": 0.6, "markersize": 4}
             ax.plot(x.T, values.T, "o", **style)
@@ -132,7 +135,9 @@ def by_place(
         ):
             style = ("truth", ":") if name == "rule" else (colour, "--")
             ax.axhline(level, color=COLOURS[style[0]], linestyle=style[1], label=name)
-        ax.set(title=title, xlabel="encoder layer", xticks=range(len(places)), xticklabels=places)
+        if known and title in known:
+            ax.plot(known[title], "x", color=COLOURS["highlight"], markersize=5, label="the post")
+        ax.set(title=title, xlabel=xlabel, xticks=range(len(places)), xticklabels=places)
     axes[0].set_ylabel(ylabel)
     handles: dict[str, Artist] = {}
     for ax in axes:

@@ -125,7 +125,7 @@ def by_place(
             (-0.1, ours, "model", "trained"),
             (0.1, null, "control", "untrained"),
         ):
-            values = np.asarray(rows, dtype=float).reshape(len(rows), -1)  # (model, place)
+            values = np.asarray(rows, dtype=float)  # (model, place)
             x = np.broadcast_to(np.arange(values.shape[1]) + shift, values.shape)
             style = {"color": COLOURS[colour], "alpha": 0.6, "markersize": 4}
             ax.plot(x.T, values.T, "o", **style)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.measures.patching import all_at_mean, patched
-from attention_in_motion.odeformer import derivative, inside, slopes, tables
+from attention_in_motion.odeformer import inside, slopes
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.recognise import predict
 from attention_in_motion.odeformer.systems.sigmoids import draw_sigmoids
@@ -111,72 +110,3 @@ def test_an_unknown_layer_is_refused():
     heads = {half: {"plain": {"slope": np.zeros((2, 4))}} for half in ("chosen", "scored")}
     with pytest.raises(ValueError, match=r"layer = 2: must lie in 0 \.\.\. 1"):
         slopes.best(heads, "slope", 2)
-
-
-# ---------------------------------------------------------------------------------------------
-# Costs and the table
-
-
-def test_costs_of_nothing_are_nothing_and_those_of_everything_are_the_same_for_all(data, model):
-    trial = inside.Trial(model, data.logistic, 2)
-    assert trial.cost({}) == 0 and trial.r2_with({}) == trial.r2
-    seen = inside.encoder_activations(model, data.logistic)
-    mean = seen["layer_norm2.1.after"].mean((0, 1))
-    change = {"encoder.layer_norm2.1.after": all_at_mean(mean)}
-    with patched(model, change):
-        memory = model.encode(*inside.encode(model, data.logistic))
-    assert torch.equal(memory, mean.expand_as(memory))
-
-
-def test_a_row_has_every_score_and_untrained_ones_no_costs(data, model, monkeypatch):
-    found = slopes.readings(model, data)
-    monkeypatch.setattr(derivative, "readings", lambda model, data: found)
-    row = tables.rounded(derivative.row_of(data, model, trained=True))
-    assert np.array(row["heads"]["scored"]["plain"]["slope"]).shape == (2, 4)
-    assert np.array(row["head costs"]["heads"]).shape == (2, 4)
-    assert len(row["points"]["mixed"]["linear"]) == 3 and len(row["width"]["linear"]) == 3
-    assert len(row["slope costs"]["shuffled"]) == FEW.n_random
-    assert derivative.row_of(data, model, trained=False) == found[0]
-    assert set(row) - set(found[0]) == {"head costs", "slope costs", "width costs"}
-
-
-def test_a_table_is_resumed_and_begun_anew_under_other_settings(tmp_path, monkeypatch):
-    made, path = [], tmp_path / "table.json"
-    monkeypatch.setattr(tables, "record_of", lambda name: {"sha256": f"hash of {name}"})
-    monkeypatch.setattr(tables, "load", lambda name: name)
-    monkeypatch.setattr(tables, "untrained", lambda like, k: k)
-
-    def row_of(model, trained):
-        made.append((model, trained))
-        return {"score": torch.tensor([1 / 3, 2.0])}
-
-    def extend(settings, models, n):
-        return tables.extend(path, settings, "command", models, n, lambda: {"raw": 1}, row_of)
-
-    extend({"seed": 0}, ["a"], 1)
-    found = extend({"seed": 0}, ["a", "b"], 1)
-    assert made == [("a", True), (0, False), ("b", True)]
-    assert tables.read(path) == found
-    assert found["rows"]["b"] == {"weights": "hash of b", "score": [0.33333, 2.0]}
-    assert list(found["rows"]) == ["a", "untrained-0", "b"] and found["command"] == "command"
-    extend({"seed": 1}, ["a"], 0)
-    assert list(tables.read(path)["rows"]) == ["a"]
-
-
-def test_a_missing_table_is_named():
-    with pytest.raises(ValueError, match=r"table = 'nowhere\.json': no such file"):
-        tables.read(derivative.Path("nowhere.json"))
-
-
-def test_the_command_refuses_an_unknown_model_before_it_begins(tmp_path):
-    from click.testing import CliRunner
-
-    options = ["theirs", "--out", str(tmp_path / "t.json")]
-    found = CliRunner().invoke(derivative.main, options)
-    assert found.exit_code == 2 and "model = 'theirs': no file theirs" in found.output
-
-
-def test_untrained_models_differ_from_each_other_and_are_of_one_geometry():
-    first, second = (tables.untrained("short-1", k) for k in (0, 1))
-    assert first.config == second.config
-    assert not torch.equal(first.encoder.ffns[0].lin1.weight, second.encoder.ffns[0].lin1.weight)

@@ -26,12 +26,13 @@ INSIDE = {
     "measures": (
         *("trajectories", "linear_rules", "mask", "frequency", "probes", "criteria"),
         *("interventions", "fingerprint", "one_layer", "motion_layer", "taylor"),
+        *("attention_maps", "grouped_probes", "patching"),
     ),
     "odeformer": (
-        *("language", "systems", "network", "weights", "official", "recognise", "inside"),
-        *("stream", "train", "evaluation"),
+        *("language", "systems", "network", "weights", "official", "recognise", "stream"),
+        *("inside", "train", "evaluation", "slopes", "tables", "derivative", "probes"),
     ),
-    "chapters": ("page", "oscillators", "*", "contents"),
+    "chapters": ("page", "oscillators", "twins", "*", "contents"),
     "figures": ("style", "*"),
     "book": (
         *("parameters", "parameter_file", "cost", "progress", "pages", "reading"),
@@ -39,9 +40,17 @@ INSIDE = {
     ),
     "cli": ("*",),
 }
-ONLY_IN = {"matplotlib": "figures", "papermill": "book", "pydantic": "chapters", "click": "cli"}
-ONLY_IN |= {"sphinx": "book", "bs4": "book"}
-RECORDED_COMMANDS = {"odeformer.weights", "odeformer.train", "odeformer.evaluation"}
+ONLY_IN = {
+    **{"matplotlib": "figures", "papermill": "book", "pydantic": "chapters", "click": "cli"},
+    **{"sphinx": "book", "bs4": "book", "sklearn": "measures"},
+}
+RECORDED_COMMANDS = {
+    "odeformer.weights",
+    "odeformer.train",
+    "odeformer.evaluation",
+    "odeformer.derivative",
+    "odeformer.probes",
+}
 
 
 def modules():
@@ -122,7 +131,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 78
+    assert len(lines) <= 89
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

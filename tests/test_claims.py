@@ -48,6 +48,38 @@ def test_impossible_records_are_refused(rule, value, interval, n_seeds, message)
         claims.judge(rule, value, interval, n_seeds=n_seeds)
 
 
+TESTED = Rule("P0.3", "page", "says", "gain", low=0.5, tested=True)
+
+
+@pytest.mark.parametrize(
+    ("interval", "p", "expected"),
+    [
+        ((0.6, 0.8), 0.05, "holds"),
+        ((0.6, 0.8), 0.051, "holds_in_part"),
+        ((0.1, 0.3), 0.001, "does_not_hold"),
+        ((0.4, 0.8), 0.001, "holds_in_part"),
+    ],
+)
+def test_a_tested_claim_holds_only_with_its_p_value(interval, p, expected):
+    claim = claims.judge(TESTED, sum(interval) / 2, interval, n_seeds=3, p=p)
+    assert claim.verdict == expected
+    assert claim.rule.startswith("gain: at least 0.5, and p at most 0.05 (p = ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "p", "allowed"),
+    [
+        (TESTED, None, "a probability"),
+        (TESTED, 1.1, "a probability"),
+        (TESTED, math.nan, "a probability"),
+        (AT_MOST, 0.5, "left out, for the rule names no test"),
+    ],
+)
+def test_a_p_value_is_given_where_the_rule_asks_for_one(rule, p, allowed):
+    with pytest.raises(ValueError, match=f"{rule.id}: p = {p}: must be {allowed}"):
+        claims.judge(rule, 0.7, (0.6, 0.8), n_seeds=3, p=p)
+
+
 def test_an_unknown_id_is_refused():
     with pytest.raises(ValueError, match=r"claim = 'P9\.9': has no rule on this page"):
         claims.Recorder({"P0.1": AT_MOST})("P9.9", 1.0)

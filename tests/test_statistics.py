@@ -103,3 +103,54 @@ def test_groups_that_do_not_overlap_are_less_certain_when_they_are_small():
     assert statistics.outranks([1.0, 1.0], [1.0])[0] == 0.5
     with pytest.raises(ValueError, match="groups of 0 and 2: both must have a member"):
         statistics.outranks([], [1, 2])
+
+
+def test_rank_sum_counts_the_arrangements():
+    assert statistics.rank_sum([3, 4], [1, 2]) == pytest.approx(1 / 6)
+    assert statistics.rank_sum([1, 2], [3, 4]) == pytest.approx(1)
+    assert statistics.rank_sum(range(100, 106), range(20)) == pytest.approx(1 / math.comb(26, 6))
+
+
+def test_permutation_p_counts_the_found_one_itself():
+    assert statistics.permutation_p(2.0, [1.0] * 19) == 0.05
+    assert statistics.permutation_p(2.0, [2.0] + [1.0] * 98) == 0.02
+
+
+def test_above_zero_is_one_sided():
+    values = [0.1, 0.2, 0.3, 0.25]
+    p = statistics.above_zero(values)
+    assert 0 < p < 0.05 and statistics.above_zero([-v for v in values]) == pytest.approx(1 - p)
+    assert statistics.above_zero([0.5, 0.5]) == 0 and statistics.above_zero([0.0, 0.0]) == 1
+
+
+def test_a_detectable_distance_is_seen_four_times_in_five():
+    rng, n = np.random.default_rng(0), 6
+    distance = statistics.detectable(np.repeat([-1.0, 1.0], 3) * math.sqrt(5 / 6))  # s = 1
+    draws = distance + rng.standard_normal((2000, n))
+    seen = sum(low > 0 for _, (low, _) in map(statistics.mean_over_seeds, draws))
+    assert seen / 2000 == pytest.approx(0.8, abs=0.04)
+
+
+def test_holm_corrects_step_by_step_and_keeps_the_order_of_names():
+    found = statistics.holm({"a": 0.03, "b": 0.01, "c": 0.04, "d": 0.9})
+    assert found == pytest.approx({"a": 0.09, "b": 0.04, "c": 0.09, "d": 0.9})
+    assert list(found) == ["a", "b", "c", "d"] and statistics.holm({}) == {}
+    assert statistics.holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            lambda: statistics.permutation_p(1.0, [0.0] * 18),
+            "n_permutations = 18: must be at least",
+        ),
+        (lambda: statistics.rank_sum([], [1.0]), "high: must have at least one value"),
+        (lambda: statistics.rank_sum([1.0], [math.nan]), "low: must have at least one value"),
+        (lambda: statistics.above_zero([1.0]), "n_seeds = 1: an interval over seeds needs"),
+        (lambda: statistics.holm({"P1": 1.2}), r"P1: p = 1\.2: must lie in \[0, 1\]"),
+    ],
+)
+def test_what_cannot_be_tested_is_refused_in_one_line(call, line):
+    with pytest.raises(ValueError, match=line):
+        call()

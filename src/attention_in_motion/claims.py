@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 MIME = "application/vnd.attention-in-motion.claim"
+ALPHA = 0.05  # the p-value, corrected for the other tests of its page, that a tested claim needs
 HEAD = "application/vnd.attention-in-motion.parameters"  # a page's name and parameters
 VERDICTS = ("holds", "holds_in_part", "does_not_hold", "not_testable")
 
@@ -28,6 +29,7 @@ class Rule:
     `kind`: who says it: the posts, we (ours), or nobody (an open question). `source`: where the
     number comes from: exact arithmetic; rounding (arithmetic whose result is rounding error);
     shipped weights; live training in the page. `seeds`: whether the interval is one over seeds.
+    `tested`: whether it holds only if a test against its null says so, too.
     """
 
     id: str
@@ -39,15 +41,17 @@ class Rule:
     kind: Kind = "posts"
     source: Source = "shipped"
     seeds: bool = True
+    tested: bool = False
 
     @property
     def text(self) -> str:
         """The rule in words, for example 'e_200 at γ = 0: at most 0.0001'."""
+        test = f", and p at most {ALPHA:g}" if self.tested else ""
         if self.low == -math.inf:
-            return f"{self.measure}: at most {self.high:g}"
+            return f"{self.measure}: at most {self.high:g}{test}"
         if self.high == math.inf:
-            return f"{self.measure}: at least {self.low:g}"
-        return f"{self.measure}: within [{self.low:g}, {self.high:g}]"
+            return f"{self.measure}: at least {self.low:g}{test}"
+        return f"{self.measure}: within [{self.low:g}, {self.high:g}]{test}"
 
 
 @dataclass(frozen=True)
@@ -100,12 +104,19 @@ def verdict(rule: Rule, interval: tuple[float, float]) -> str:
 
 
 def judge(
-    rule: Rule, value: float, interval: tuple[float, float] | None = None, *, n_seeds: int = 0
+    rule: Rule,
+    value: float,
+    interval: tuple[float, float] | None = None,
+    *,
+    n_seeds: int = 0,
+    p: float | None = None,
 ) -> Claim:
     """Apply `rule` to a value and its interval; an exact value needs none (n_seeds = 0 then).
 
-    Raises ValueError for a value that is not a number, an interval that does not contain it, or a
-    claim over seeds that is given no interval or no number of seeds.
+    A tested claim needs the p-value of its test, corrected for the others of its page; one that
+    meets its range with a p above 0.05 holds in part. Raises ValueError for a value that is not a
+    number, an interval that does not contain it, a claim over seeds that is given no interval or no
+    number of seeds, or a p that is missing, not asked for or no probability.
     """
     value = float(value)
     low, high = (value, value) if interval is None else map(float, interval)
@@ -113,8 +124,14 @@ def judge(
         raise ValueError(f"{rule.id}: interval [{low:g}, {high:g}] does not contain {value:g}")
     if rule.seeds and (interval is None or n_seeds < 1):
         raise ValueError(f"{rule.id}: is a claim over seeds; it needs an interval and n_seeds >= 1")
-    facts = {"rule": rule.text, "kind": rule.kind, "source": rule.source}
+    if rule.tested != (p is not None) or not 0 <= (p or 0.0) <= 1:
+        allowed = "a probability" if rule.tested else "left out, for the rule names no test"
+        raise ValueError(f"{rule.id}: p = {p}: must be {allowed}")
+    text = f"{rule.text} (p = {shown(p)})" if rule.tested else rule.text
     found = verdict(rule, (low, high))
+    if found == "holds" and rule.tested and p > ALPHA:
+        found = "holds_in_part"
+    facts = {"rule": text, "kind": rule.kind, "source": rule.source}
     return Claim(rule.id, rule.page, value, (low, high), n_seeds, found, **facts)
 
 

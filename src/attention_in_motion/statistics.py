@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -108,3 +108,62 @@ def outranks(high: Sequence[float], low: Sequence[float]) -> Estimate:
     low_end = 0.0 if found == 0 else optimize.brentq(excess, 0.0, inside)
     high_end = 1.0 if found == 1 else optimize.brentq(excess, inside, 1.0)
     return found, (min(low_end, found), max(high_end, found))
+
+
+def permutation_p(found: float, permuted: ArrayLike) -> float:
+    """(1 + number of permuted values ≥ found) / (1 + number of permuted values): never zero.
+
+    Raises ValueError for fewer than 19, with which no p-value can be 0.05.
+    """
+    permuted = np.asarray(permuted, dtype=float)
+    if len(permuted) < 19:
+        raise ValueError(f"n_permutations = {len(permuted)}: must be at least 19")
+    return float((1 + (permuted >= found).sum()) / (1 + len(permuted)))
+
+
+def rank_sum(high: Sequence[float], low: Sequence[float]) -> float:
+    """One-sided p of the rank-sum test of Wilcoxon, Mann and Whitney: is `high` above `low`?
+
+    Exact without ties. Raises ValueError for a group that is empty or has a NaN.
+    """
+    for name, values in (("high", high), ("low", low)):
+        if len(values) < 1 or np.isnan(np.asarray(values, dtype=float)).any():
+            raise ValueError(f"{name}: must have at least one value and no NaN, is {list(values)}")
+    return float(stats.mannwhitneyu(high, low, alternative="greater").pvalue)
+
+
+def above_zero(values: Sequence[float]) -> float:
+    """One-sided p of Student's t over seeds: is their mean above 0? ValueError for fewer than 2."""
+    mean_over_seeds(values)  # refuses what has no spread over seeds
+    if len(set(values)) == 1:
+        return 0.0 if values[0] > 0 else 1.0
+    return float(stats.ttest_1samp(values, 0.0, alternative="greater").pvalue)
+
+
+def detectable(values: Sequence[float]) -> float:
+    """How far from a limit the mean must lie to be seen beyond it in four of five repetitions.
+
+    (t(0.975, n − 1) + t(0.8, n − 1)) s/√n, with the spread s of these values, one per seed. Raises
+    ValueError for fewer than two.
+    """
+    mean_over_seeds(values)
+    n = len(values)
+    reach = stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1)
+    return float(reach * np.std(values, ddof=1) / math.sqrt(n))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """p-values corrected so that one false alarm among them has at most the chance that each says.
+
+    The k-th smallest of m is multiplied by m − k + 1, none becomes smaller than one before it, or
+    larger than 1 (Holm 1979). Raises ValueError for what is no probability.
+    """
+    for name, p in p_values.items():
+        if not 0 <= p <= 1:
+            raise ValueError(f"{name}: p = {p}: must lie in [0, 1]")
+    names = sorted(p_values, key=p_values.__getitem__)
+    factors = range(len(names), 0, -1)
+    multiplied = [min(1.0, k * p_values[name]) for k, name in zip(factors, names, strict=True)]
+    corrected = np.maximum.accumulate(multiplied) if multiplied else []
+    found = dict(zip(names, map(float, corrected), strict=True))
+    return {name: found[name] for name in p_values}

@@ -54,3 +54,34 @@ def test_shares_by_steepness_are_written_into_their_cells():
         **{(0, 1): "0.00", (1, 1): "0.50", (2, 1): "0.75"},
     }
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2", "8"]
+
+
+def test_head_maps_show_lines_over_a_map_for_each_curve():
+    t = np.linspace(1, 10, 12)
+    curve = (t, 1 / t, 1 / t**2, torch.full((12,), 1 / 12), torch.eye(12))
+    figure = figures.head_maps({"one": curve, "two": curve})
+    assert [len(ax.lines) for ax in figure.axes] == [3, 3, 0, 0]
+    assert max(figure.axes[0].lines[2].get_ydata()) == 1
+    assert all(len(ax.images) == 1 for ax in figure.axes[2:])
+
+
+def test_models_are_dots_by_place_and_levels_lines():
+    ours, null = np.full((6, 4), 0.5), np.zeros((20, 4))
+    titles = {"a": (ours, null, {"raw": 0.9, "rule": 0.5}), "b": (ours, null, {"rule": 0.2})}
+    known = {"b": [0.1, np.nan, 0.3, 0.4]}
+    figure = figures.by_place(titles, ["0", "1", "2", "3"], "score", known=known)
+    first, second = figure.axes
+    assert second.lines[-1].get_marker() == "x"
+    second.lines[-1].remove()
+    dots = [line for line in first.lines if line.get_linestyle() == "None"]
+    assert len(dots) == 6 + 20 + 2  # two of them for the legend
+    assert len(first.lines) == len(second.lines) + 1
+    assert [ax.lines[-1].get_linestyle() for ax in (first, second)] == [":", ":"]
+    [legend] = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["trained", "untrained", "raw", "rule", "the post"]
+
+
+def test_stencils_have_a_panel_a_layer_and_a_line_a_model():
+    figure = figures.stencils(np.arange(-2, 3), np.ones((6, 4, 5)))
+    assert [len(ax.lines) for ax in figure.axes] == [7] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -77,4 +78,83 @@ def by_steepness(steepness: ArrayLike, saturation: ArrayLike, shares: Tensor) ->
     ax.set_yticks(range(len(saturation)), [f"{s:g}" for s in saturation])
     ax.grid(False)
     figure.colorbar(shown, ax=ax, label="share recognised")
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------
+# The page on derivatives
+
+
+def head_maps(curves: dict[str, tuple[ArrayLike, ...]]) -> Figure:
+    """Per curve (times, x, |x′|, mass, attention (query, key)): x, slope and mass over the map.
+
+    Each line is divided by its largest value, as the post's plots are.
+    """
+    n = len(curves)
+    figure, axes = panels(2 * n, width=2.4, height=2.2, columns=n)
+    for k, (name, (times, x, slope, mass, attention)) in enumerate(curves.items()):
+        above, below = axes[k], axes[n + k]
+        lines = (("x", x, "truth"), ("|x′|", slope, "rival"), ("column mass", mass, "model"))
+        for label, values, colour in lines:
+            values = np.asarray(values)
+            above.plot(times, values / values.max(), color=COLOURS[colour], label=label)
+        extent = (times[0], times[-1], times[-1], times[0])
+        below.imshow(np.asarray(attention), aspect="auto", cmap="viridis", extent=extent)
+        below.grid(False)
+        above.set_title(name, fontsize=9)
+        below.set(xlabel="looked at, t", ylabel="looking, t" if k == 0 else "")
+    axes[n - 1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def by_place(
+    titles: dict[str, tuple[ArrayLike, ArrayLike, dict[str, float]]],
+    places: list[str],
+    ylabel: str,
+    xlabel: str = "encoder layer",
+    known: dict[str, list[float]] | None = None,
+) -> Figure:
+    """Scores by place: {title: (seeds (model, place), untrained (model, place), {name: level})}.
+
+    One dot a model; levels are dashed lines, that of the "rule" is dotted. `known` gives what the
+    post has, {title: by place}, as crosses: NaN where it has nothing.
+    """
+    figure, axes = panels(len(titles), width=3.9, height=3.2, sharey=True)
+    for ax, (title, (ours, null, levels)) in zip(axes, titles.items(), strict=True):
+        for shift, rows, colour, label in (
+            (-0.1, ours, "model", "trained"),
+            (0.1, null, "control", "untrained"),
+        ):
+            values = np.asarray(rows, dtype=float)  # (model, place)
+            x = np.broadcast_to(np.arange(values.shape[1]) + shift, values.shape)
+            style = {"color": COLOURS[colour], "alpha": 0.6, "markersize": 4}
+            ax.plot(x.T, values.T, "o", **style)
+            ax.plot([], [], "o", **style, label=label)
+        for (name, level), colour in zip(
+            levels.items(), ("linear", "second", "third"), strict=False
+        ):
+            style = ("truth", ":") if name == "rule" else (colour, "--")
+            ax.axhline(level, color=COLOURS[style[0]], linestyle=style[1], label=name)
+        if known and title in known:
+            ax.plot(known[title], "x", color=COLOURS["highlight"], markersize=5, label="the post")
+        ax.set(title=title, xlabel=xlabel, xticks=range(len(places)), xticklabels=places)
+    axes[0].set_ylabel(ylabel)
+    handles: dict[str, Artist] = {}
+    for ax in axes:
+        found, labels = ax.get_legend_handles_labels()
+        handles |= zip(labels, found, strict=True)
+    options = {"fontsize": 8, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    axes[-1].legend(handles.values(), handles.keys(), **options)
+    return figure
+
+
+def stencils(lags: ArrayLike, ours: ArrayLike) -> Figure:
+    """What layers add to the readable slope from so many points away: (model, layer, lag)."""
+    values = np.asarray(ours)
+    figure, axes = panels(values.shape[1], width=2.7, height=2.4)
+    for layer, ax in enumerate(axes):
+        ax.axhline(0, color=COLOURS["control"], linewidth=0.8)
+        ax.plot(lags, values[:, layer].T, color=COLOURS["model"], alpha=0.6, linewidth=1)
+        ax.set(title=f"layer {layer}", xlabel="points away")
+    axes[0].set_ylabel("added to the slope")
     return figure

@@ -31,9 +31,9 @@ INSIDE = {
         *("language", "systems", "network", "weights", "official", "recognise", "inside"),
         *("stream", "train", "evaluation"),
     ),
-    "chapters": ("page", "oscillators", "*", "contents"),
+    "chapters": ("posts", "page", "oscillators", "*", "contents"),
     "figures": ("style", "*"),
-    "book": ("pages", "reading", "tables"),
+    "book": ("pages", "reading", "claims_page", "tables", "front_picture"),
 }
 ONLY_IN = {"matplotlib": "figures", "papermill": "book", "pydantic": "chapters", "click": "cli"}
 RECORDED_COMMANDS = {"odeformer.weights", "odeformer.train", "odeformer.evaluation"}
@@ -117,7 +117,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 65
+    assert len(lines) <= 69
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

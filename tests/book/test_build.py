@@ -47,7 +47,8 @@ def write_book(root, pages):
     """A checkout in small, with the configuration and the extension of the real one."""
     for folder in ("src", "data", "configs", "book"):
         (root / folder).mkdir()
-    shutil.copytree(BOOK / "_ext", root / "book" / "_ext")
+    for folder in ("_ext", "_static"):
+        shutil.copytree(BOOK / folder, root / "book" / folder)
     (root / "requirements.txt").write_text("pinned==1", encoding="utf-8")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     del config["bibtex_bibfiles"], config["sphinx"]["config"]["bibtex_reference_style"]

@@ -28,7 +28,7 @@ def test_claims_sort_as_numbers():
 
 def test_the_table_follows_the_book_and_every_row_has_as_many_cells_as_its_head():
     page = claims_page.page([])
-    places = [page.index(f"{{doc}}`{name}`\n") for name in contents.PAGES]
+    places = [page.index(f" <{name}>`\n") for name in contents.PAGES]
     assert places == sorted(places)
     rows = [line for line in page.splitlines() if line.startswith("|") and "claim-id" in line]
     assert len(rows) == len(contents.RULES)
@@ -84,6 +84,11 @@ def cell(claims=(), figure=None):
     if figure:
         made.metadata.mystnb = {"figure": {"name": figure}}
     return made
+
+
+def test_a_title_ends_at_its_colon():
+    [cell] = [nbformat.v4.new_markdown_cell("# One thing: what of it?\n\nText: more")]
+    assert claims_page.title([cell]) == "One thing"
 
 
 def test_a_claim_is_shown_by_the_nearest_figure_of_its_section():

@@ -49,9 +49,10 @@ def page(readings: Iterable[Reading]) -> str:
     records = {i: claim for one in readings for i, claim in one.claims.items()}
     lines = [INTRODUCTION.format(summary=summary(records), counts=counts(records))]
     for name, module in contents.PAGES.items():
-        lines += [f"## {{doc}}`{name}`\n"]
+        cells = nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells
+        lines += [f"## {{doc}}`{title(cells)} <{name}>`\n"]
         lines += ["| claim | what is said | what we find | verdict |", "|---|---|---|---|"]
-        where = figures_of(name)
+        where = nearest(cells)
         for rule in sorted(module.RULES.values(), key=natural):
             lines.append(row(rule, records.get(rule.id), where.get(rule.id)))
         lines.append("")
@@ -160,17 +161,17 @@ def cell(text: str) -> str:
 # Where a claim is shown
 
 
-def figures_of(name: str) -> dict[str, str]:
-    """{claim: name of the figure that shows it} of one page.
+def title(cells: list[Any]) -> str:
+    """A page's title, up to its colon."""
+    return cells[0].source.splitlines()[0].removeprefix("# ").split(":")[0]
+
+
+def nearest(cells: list[Any]) -> dict[str, str]:
+    """{claim: name of the figure that shows it}, from the cells of its page.
 
     That is the figure of the claim's section that stands nearest to the cell that records it; a
     claim whose section has no figure is left out.
     """
-    return nearest(nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells)
-
-
-def nearest(cells: list[Any]) -> dict[str, str]:
-    """The nearest figure in the same section, for every claim that the cells record."""
     section, figures, claims = 0, [], []  # each figure and claim with its section and place
     for place, one in enumerate(cells):
         if one.cell_type == "markdown" and HEADING.search(one.source):

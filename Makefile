@@ -1,5 +1,5 @@
 # Names for commands. `make book` and `make test` work on a fresh machine with Python >= 3.11.
-.PHONY: book preview test test-browser test-official outputs retrain bench clean
+.PHONY: book preview links test test-browser test-official outputs retrain bench clean
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/ready
@@ -12,6 +12,10 @@ book: $(READY)
 
 preview: export BOOK_PAGES := committed
 preview: book  # executes nothing: the pages as they are committed
+
+links: export BOOK_PAGES := committed
+links: $(READY)  # asks every address outside the book whether it still answers
+	jupyter-book build book --builder linkcheck --path-output _build/links
 
 test: export OMP_NUM_THREADS := 1
 test: $(READY)

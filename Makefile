@@ -1,5 +1,5 @@
 # Names for commands. `make book` and `make test` work on a fresh machine with Python >= 3.11.
-.PHONY: book preview links test test-browser test-official outputs retrain bench clean
+.PHONY: book preview pdf links test test-browser test-official outputs retrain bench clean
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/ready
@@ -12,6 +12,12 @@ book: $(READY)
 
 preview: export BOOK_PAGES := committed
 preview: book  # executes nothing: the pages as they are committed
+
+pdf: $(READY)  # all pages as one, printed by Chromium
+	jupyter-book build book -n -W --keep-going --builder custom --custom-builder singlehtml
+	chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=300000 --no-pdf-header-footer \
+	  --print-to-pdf=_build/attention-in-motion.pdf "file://$(CURDIR)/_build/singlehtml/index.html"
+	@echo "Open $(CURDIR)/_build/attention-in-motion.pdf"
 
 links: export BOOK_PAGES := committed
 links: $(READY)  # asks every address outside the book whether it still answers

@@ -1,6 +1,6 @@
 """Roles and names that the theme and the bibliography get wrong, put right in the written pages.
 
-A screen reader announces a "list" without items, and a switch without a name.
+A screen reader announces a "list" without items, a switch without a name, a picture as "-".
 """
 
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 REPAIRS = {
     '<div role="list" class="citation-list">': '<div class="citation-list">',
     ' role="doc-biblioentry"': "",
+    'alt="-"': 'alt="Show or hide the modules below"',
     '<summary><span class="toctree-toggle"': (
         '<summary aria-label="Show or hide the pages below"><span class="toctree-toggle"'
     ),

@@ -3,12 +3,13 @@
 import pytest
 import yaml
 
+from attention_in_motion.figures.front_page import SMALLEST
 from attention_in_motion.paths import BOOK
 
 pytestmark = pytest.mark.browser
 
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
-LARGEST = {"maths": 3.5e6, "plain": 1.5e6}  # bytes of a page with all that it loads
+LARGEST = {"maths": 3.5e6, "plain": 1.5e6, "api": 2.0e6}  # bytes of a page and all that it loads
 WITHOUT_SOURCE = ("genindex", "py-modindex", "search")
 
 
@@ -71,7 +72,7 @@ def test_every_icon_has_a_shape(met, page):
 @every_page
 def test_a_page_is_no_heavier_than_a_phone_can_bear(met, page):
     visit = met(page, "desktop", "light")
-    kind = "maths" if visit.seen["typeset"] else "plain"
+    kind = page if page in LARGEST else "maths" if visit.seen["typeset"] else "plain"
     heaviest = sorted(visit.weight.items(), key=lambda pair: -pair[1])[:5]
     assert sum(visit.weight.values()) <= LARGEST[kind], heaviest
 
@@ -101,4 +102,39 @@ def test_search_finds_what_a_reader_would_look_for(tab, address, word):
     page.wait_for_selector("#search-results ul.search li", timeout=60_000)
     assert page.locator("#search-results ul.search li").count() >= 1
     assert visit.outside == []
+    page.context.close()
+
+
+def test_claims_are_filtered_by_post_and_verdict_without_a_server(tab, address):
+    page, _ = tab("phone")
+    page.goto(f"{address}/claims.html")
+    rows = page.locator("tr:has(.claim-id)")
+    everything = rows.count()
+    page.get_by_label("Post").select_option("3")
+    page.get_by_label("Verdict").select_option("does not hold")
+    shown = [row.inner_text() for row in rows.all() if row.is_visible()]
+    assert 0 < len(shown) < everything
+    assert all(text.startswith("P3.") and "does not hold" in text for text in shown)
+    assert page.get_by_role("status").inner_text() == f"{len(shown)} of {everything} claims"
+    page.evaluate("location.hash = 'claim-p1-1'")
+    page.locator("#claim-p1-1").wait_for(state="visible")
+    page.context.close()
+
+
+def test_claims_can_be_read_without_scripts(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/claims.html")
+    assert page.locator("tr:has(.claim-id)").count() > 100
+    assert page.locator("tr:has(.claim-id)").last.is_visible()
+    context.close()
+
+
+def test_the_picture_has_letters_of_reading_size(tab, address):
+    page, _ = tab()
+    page.goto(f"{address}/index.html")
+    shown = page.locator("img.only-light").bounding_box()["width"]
+    drawn = page.locator("img.only-light").evaluate("image => image.naturalWidth")
+    points_to_px = 96 / 72  # an SVG of matplotlib is measured in points
+    assert SMALLEST * points_to_px * shown / drawn >= 13.5
     page.context.close()

@@ -18,6 +18,7 @@ INK = {
     "light": {"truth": "#1a1a1a", "model": COLOURS["model"], "rival": "#B34700", "axes": "#555555"},
     "dark": {"truth": "#e8e8e8", "model": "#56B4E9", "rival": "#F5925A", "axes": "#b5b5b5"},
 }
+SMALLEST = 11.5  # points, of any text
 REPRODUCIBLE = {"svg.hashsalt": "attention in motion", "svg.fonttype": "path"}
 
 
@@ -59,15 +60,15 @@ def draw(ax: Axes, panel: Panel, ink: dict[str, str]) -> None:
         thin = slice(None, None, max(1, len(panel.times) // 50) if style == "." else 1)
         width = {"linewidth": 1.2 if curve.colour == "truth" else 1.8, "markersize": 6}
         ax.plot(panel.times[thin], curve.values[thin], style, color=ink[curve.colour], **width)
-        written = {"transform": ax.transAxes, "fontsize": 11.5}
+        written = {"transform": ax.transAxes, "fontsize": SMALLEST}
         ax.text(*curve.place, curve.label, color=ink[curve.colour], **written)
     ax.margins(x=0.03, y=0.2)
     ax.set_title(panel.answer, loc="left", fontsize=12, color=ink["axes"])
     above = {"xytext": (0, 23), "textcoords": "offset points", "xycoords": "axes fraction"}
     bold = {"fontsize": 12.5, "fontweight": "bold", "color": ink["truth"]}
     ax.annotate(panel.question, (0, 1), **above, **bold)
-    ax.set_xlabel(panel.xlabel, fontsize=11.5, color=ink["axes"])
-    ax.tick_params(colors=ink["axes"], labelsize=11.5)
+    ax.set_xlabel(panel.xlabel, fontsize=SMALLEST, color=ink["axes"])
+    ax.tick_params(colors=ink["axes"], labelsize=SMALLEST)
     ax.set_facecolor("none")
     for side in ("left", "bottom"):
         ax.spines[side].set_color(ink["axes"])

@@ -3,6 +3,7 @@
 import sys
 from types import SimpleNamespace as Namespace
 
+import nbformat
 import pytest
 from docutils import nodes
 
@@ -10,6 +11,7 @@ from attention_in_motion.paths import BOOK
 
 sys.path.append(str(BOOK / "_ext"))
 import executed_pages
+import folded_code
 import lean_icons
 import page_head
 import repaired_html
@@ -116,3 +118,36 @@ def test_a_preview_executes_nothing(monkeypatch, tmp_path):
     build.show(None, "page", source)
     assert config.executed_pages == "committed" and source == ["{}"]
     assert build.execute_stale(None, None, set(), set(), set()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "tags", "wanted"),
+    [
+        ("import torch", [], True),
+        ("figures.rungs(times, shown)", [], True),
+        ("trained = load_all(runs)", [], True),
+        ("for name in names:\n    print(name)\n    record('P1.1', 2)", [], True),
+        ("error = model(x) - y", [], False),
+        ("import torch\nerror = model(x) - y", [], False),
+        ("for name in names:\n    total += mse[name]", [], False),
+        ("omega0 = 2", ["parameters"], True),
+        ("error = 1", ["hide-input"], True),
+        ("\n".join(["x = 1"] * 15), [], True),
+        ("\n".join(["x = 1"] * 14), [], False),
+    ],
+)
+def test_what_is_no_argument_is_folded(source, tags, wanted):
+    assert folded_code.folded(source, tags) is wanted
+
+
+def test_folding_tags_the_page_as_it_is_read(tmp_path):
+    cells = [nbformat.v4.new_code_cell(text) for text in ("print(1)", "x = f(1)")]
+    cells.append(nbformat.v4.new_markdown_cell("print(1)"))
+    source = [nbformat.writes(nbformat.v4.new_notebook(cells=cells))]
+    env = Namespace(doc2path=lambda doc: f"{doc}.ipynb")
+    folded_code.fold(Namespace(env=env), "page", source)
+    found = nbformat.reads(source[0], as_version=4).cells
+    assert [cell.metadata.get("tags") for cell in found] == [["hide-input"], None, None]
+    env.doc2path, text = (lambda doc: f"{doc}.md"), ["words"]
+    folded_code.fold(Namespace(env=env), "page", text)
+    assert text == ["words"]

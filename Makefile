@@ -21,7 +21,7 @@ pdf: $(READY)  # all pages as one, printed by Chromium
 
 links: export BOOK_PAGES := committed
 links: $(READY)  # asks every address outside the book whether it still answers
-	jupyter-book build book --builder linkcheck --path-output _build/links
+	jupyter-book build book --builder linkcheck
 
 test: export OMP_NUM_THREADS := 1
 test: $(READY)

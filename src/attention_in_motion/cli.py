@@ -71,18 +71,21 @@ def run(chapter: str, parameters: tuple[tuple[str, str], ...]) -> None:
 @click.command()
 @click.argument("chapters", nargs=-1)
 def outputs(chapters: tuple[str, ...]) -> None:
-    """Rewrite the committed outputs from clean kernels, and all that is generated from them.
+    """Rewrite the committed outputs from clean kernels, the boxes and the table of claims.
 
-    Of all pages, or of those named, as `run` names them.
+    Of all pages, and the front page's picture; or of those named, as `run` names them.
     """
-    from attention_in_motion.book import front_picture, pages, tables
+    from attention_in_motion.book import pages, tables
     from attention_in_motion.chapters import contents
     from attention_in_motion.paths import BOOK
 
     named = [BOOK / f"{contents.named(name).PAGE}.ipynb" for name in chapters]
     pages.write_outputs(*(named or pages.pages()))
     tables.write()  # from what the pages have recorded
-    front_picture.write()
+    if not chapters:
+        from attention_in_motion.book import front_picture
+
+        front_picture.write()
 
 
 @click.command("check-builder", hidden=True)

@@ -42,7 +42,7 @@ def box(page: str) -> str:
     """The box at the head of a page: its post, its claims, what is measured, and the verdicts."""
     rules = contents.PAGES[page].RULES
     post = post_of(next(iter(rules)))
-    opening = [f"Post {post.number}: {links(post)}.", ""]
+    opening = [f"Post {post.number}: {links(post)}.", ""] if post else []
     opening += [":::{admonition} What is said, and what we find", ":class: note", "", COLUMNS]
     rows = [box_row(rule) for rule in rules.values()]
     return "\n".join([*opening, "|---|---|---|---|", *rows, ":::", ""])

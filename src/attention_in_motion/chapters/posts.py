@@ -97,13 +97,10 @@ PRINTED = {
 }
 
 
-def post_of(claim: str) -> Post:
-    """The post that a claim belongs to: P2.15b → post 2. Raises ValueError for another id."""
+def post_of(claim: str) -> Post | None:
+    """The post that a claim belongs to, P2.15b → post 2; None for one that follows no post."""
     number = claim.removeprefix("P").split(".")[0]
-    found = [post for post in POSTS if str(post.number) == number]
-    if not found:
-        raise ValueError(f"claim = {claim!r}: must begin with P1 … P{len(POSTS)}")
-    return found[0]
+    return next((post for post in POSTS if str(post.number) == number), None)
 
 
 def links(post: Post) -> str:

@@ -1,5 +1,6 @@
 // What is wider than its column can be scrolled with the keyboard, and shows that it scrolls.
-const WIDE = "div.math, .pst-scrollable-table-container, .bd-article pre";
+const FORMULA = "div.math, mjx-container[display='true']";
+const WIDE = `${FORMULA}, .pst-scrollable-table-container, .bd-article pre`;
 
 function mark(box) {
   const wide = box.scrollWidth > box.clientWidth + 1;
@@ -7,7 +8,7 @@ function mark(box) {
   if (!wide) return;
   box.tabIndex = 0;
   box.setAttribute("role", "group");
-  box.setAttribute("aria-label", box.matches("div.math") ? "wide equation" : "wide table or code");
+  box.setAttribute("aria-label", box.matches(FORMULA) ? "wide equation" : "wide table or code");
 }
 
 const markAll = () => document.querySelectorAll(WIDE).forEach(mark);

@@ -1,5 +1,5 @@
 # Names for commands. `make book` and `make test` work on a fresh machine with Python >= 3.11.
-.PHONY: book test test-official outputs retrain bench clean
+.PHONY: book preview pdf links test test-browser test-official outputs retrain bench clean
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/ready
@@ -10,12 +10,28 @@ book: $(READY)
 	jupyter-book build book -n -W --keep-going
 	@echo "Open $(CURDIR)/_build/html/index.html"
 
+preview: export BOOK_PAGES := committed
+preview: book  # executes nothing: the pages as they are committed
+
+pdf: $(READY)  # all pages as one, printed by Chromium
+	jupyter-book build book -n -W --keep-going --builder custom --custom-builder singlehtml
+	chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=300000 --no-pdf-header-footer \
+	  --print-to-pdf=_build/attention-in-motion.pdf "file://$(CURDIR)/_build/singlehtml/index.html"
+	@echo "Open $(CURDIR)/_build/attention-in-motion.pdf"
+
+links: export BOOK_PAGES := committed
+links: $(READY)  # asks every address outside the book whether it still answers
+	jupyter-book build book --builder linkcheck
+
 test: export OMP_NUM_THREADS := 1
 test: $(READY)
 	python -m attention_in_motion check-builder
 	ruff check . && ruff format --check .
 	pytest -n $(WORKERS) --dist loadfile
 	pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-kernel-startup-timeout=3600 -p no:warnings book
+
+test-browser: .venv/browser
+	pytest -m browser tests/browser
 
 test-official: .venv-official/ready
 	.venv-official/bin/python -m pytest -m official tests/official
@@ -42,4 +58,8 @@ $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-official
 	.venv-official/bin/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-official.txt
 	.venv-official/bin/pip install --quiet --disable-pip-version-check --no-deps odeformer==0.1.7
+	touch $@
+
+.venv/browser: $(READY) requirements-browser.txt
+	python -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
 	touch $@

@@ -32,11 +32,11 @@ INSIDE = {
         *("language", "systems", "network", "weights", "official", "recognise", "stream"),
         *("inside", "train", "evaluation", "slopes", "tables", "derivative", "probes"),
     ),
-    "chapters": ("page", "oscillators", "twins", "*", "contents"),
+    "chapters": ("posts", "page", "oscillators", "twins", "*", "contents"),
     "figures": ("style", "*"),
     "book": (
         *("parameters", "parameter_file", "cost", "progress", "pages", "reading"),
-        *("standalone", "rerun", "variant", "tables", "one_line"),
+        *("standalone", "rerun", "claims_page", "tables", "front_picture", "variant", "one_line"),
     ),
     "cli": ("*",),
 }
@@ -131,7 +131,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 89
+    assert len(lines) <= 93
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

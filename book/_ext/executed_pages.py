@@ -4,6 +4,8 @@ A page is stale unless it ran to its end with the same code, and with the same s
 configs/, book/_ext/ and pins. What ran is kept in _build/.jupyter_cache/<digest of all these>/;
 MyST-NB executes nothing itself and only shows. A page that fails is shown with its traceback, is
 never kept, and fails the build at its end, this time and until it is repaired.
+
+With BOOK_PAGES=committed (`make preview`) nothing is executed, and the committed outputs are shown.
 """
 
 from __future__ import annotations
@@ -21,12 +23,18 @@ from attention_in_motion.book import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("src", "data", "configs", "book/_ext")
+COMMITTED = "committed"
 LOGGER = logging.getLogger(__name__)
 KINDS = {".py", ".json", ".safetensors", ".toml"}
 
 BOX = """```{{danger}} This page did not run to its end
 `{fault}`. What stands below that cell is from the last run that did.
 ```"""
+
+
+def as_committed() -> bool:
+    """Whether the build is asked to execute nothing."""
+    return os.environ.get("BOOK_PAGES") == COMMITTED
 
 
 def digest() -> str:
@@ -53,10 +61,12 @@ class Build:
 
     def configure(self, app, config) -> None:
         """Let Sphinx read every page anew when what they depend on has changed."""
-        config.executed_pages = digest()
+        config.executed_pages = COMMITTED if as_committed() else digest()
 
     def execute_stale(self, app, env, added, changed, removed) -> list[str]:
         """Run the stale pages, longest first; Sphinx reads those that ran."""
+        if as_committed():
+            return []
         self.digest = app.config.executed_pages
         found = {doc: Path(env.doc2path(doc)) for doc in sorted(env.found_docs)}
         stale = {
@@ -95,7 +105,7 @@ class Build:
 
     def show(self, app, docname: str, source: list[str]) -> None:
         """Put what ran into the page that Sphinx is about to parse."""
-        if not app.env.doc2path(docname).endswith(".ipynb"):
+        if as_committed() or not app.env.doc2path(docname).endswith(".ipynb"):
             return
         page = nbformat.reads(source[0], as_version=4)
         if docname in self.failed:

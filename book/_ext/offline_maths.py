@@ -1,10 +1,15 @@
-"""Maths that needs no network: copy MathJax from its pip package into the built book."""
+"""Maths that needs no network: copy MathJax from its pip package into the built book.
+
+One script with everything in it but the fonts, of which a page fetches the few that it shows. Its
+letters are letters: they can be searched, and copied from the printed book.
+"""
 
 import shutil
 from importlib.metadata import files
 from pathlib import Path
 
-BUNDLE = "tex-svg-full.js"  # one file, no fonts beside it, no lazy loading
+BUNDLE = "tex-chtml-full.js"
+FONTS = "output/chtml/fonts/woff-v2"  # where the script looks for them, beside itself
 
 
 def bundle() -> Path:
@@ -22,7 +27,7 @@ def set_path(app, config) -> None:
 def copy_bundle(app, exception) -> None:
     if exception is None and app.builder.format == "html":
         target = Path(app.outdir) / "mathjax"
-        target.mkdir(exist_ok=True)
+        shutil.copytree(bundle().parent / FONTS, target / FONTS, dirs_exist_ok=True)
         shutil.copyfile(bundle(), target / BUNDLE)
 
 

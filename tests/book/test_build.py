@@ -43,15 +43,17 @@ def page(name, *sources, shown="an older number"):
     return nbformat.v4.new_notebook(cells=cells, metadata=kernel)
 
 
-def write_book(root, pages):
-    """A checkout in small, with the configuration and the extension of the real one."""
+def write_book(root, pages, extensions=("executed_pages",), address=""):
+    """A checkout in small, with the configuration and some extensions of the real one."""
     for folder in ("src", "data", "configs", "book"):
         (root / folder).mkdir()
-    shutil.copytree(BOOK / "_ext", root / "book" / "_ext")
+    for folder in ("_ext", "_static"):
+        shutil.copytree(BOOK / folder, root / "book" / folder)
     (root / "requirements.txt").write_text("pinned==1", encoding="utf-8")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     del config["bibtex_bibfiles"], config["sphinx"]["config"]["bibtex_reference_style"]
-    config["sphinx"]["local_extensions"] = {"executed_pages": "book/_ext"}
+    config["sphinx"]["local_extensions"] = dict.fromkeys(extensions, "book/_ext")
+    config["repository"]["url"] = address
     (root / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     listed = "".join(f"  - file: {name}\n" for name in pages)
     toc = f"format: jb-book\nroot: index\nchapters:\n{listed}"
@@ -186,6 +188,16 @@ def test_long_pages_are_begun_first(tmp_path, monkeypatch):
     executed_pages.write(state.cache / "seconds.json", '{"c.ipynb": 100000}')
     state.execute_stale(app, env, set(), set(), set())
     assert ran == ["b.ipynb", "c.ipynb", "a.ipynb", "c.ipynb", "b.ipynb", "a.ipynb"]
+
+
+@pytest.mark.parametrize("address", ["", "https://github.com/owner/book"])
+def test_the_repository_and_the_launchers_are_linked_once_there_is_an_address(address, tmp_path):
+    write_book(tmp_path, {"good": page("good")}, ("repository",), address)
+    assert build(tmp_path, "-W").status == 0
+    text = (tmp_path / "_build" / "html" / "good.html").read_text(encoding="utf-8")
+    linked = set(re.findall(r'href="https://([a-z.]+)/', text))
+    wanted = {"github.com", "mybinder.org", "colab.research.google.com"}
+    assert linked & wanted == (wanted if address else set())
 
 
 def test_mathjax_is_found_where_pip_has_put_it(monkeypatch):

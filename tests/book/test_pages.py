@@ -183,13 +183,3 @@ def test_a_run_that_fails_leaves_a_traceback_and_no_page(book, monkeypatch):
 )
 def test_literals(text, value):
     assert pages.literal(text) == value and type(pages.literal(text)) is type(value)
-
-
-def test_a_figure_is_found_by_its_name(book):
-    path = write(book / "page.ipynb", "x = 1", "y = 2")
-    notebook = nbformat.read(path, as_version=4)
-    png = nbformat.v4.new_output("display_data", {"image/png": "cGljdHVyZQ=="})
-    notebook.cells[1].outputs = [png]
-    notebook.cells[1].metadata.mystnb = {"figure": {"name": "fig-one"}}
-    nbformat.write(notebook, path)
-    assert pages.figure("page", "fig-one") == b"picture"

@@ -1,37 +1,23 @@
-"""Boxes and the table of claims are what the rules say."""
+"""Boxes are what the rules say."""
 
-from attention_in_motion.book import tables
+from attention_in_motion.book import claims_page, reading, tables
 from attention_in_motion.chapters import contents
-from attention_in_motion.chapters.page import claim, rules
 from attention_in_motion.paths import BOOK
 
 
 def test_the_generated_pages_are_up_to_date():
-    assert (BOOK / "claims.md").read_text(encoding="utf-8") == tables.claims_page()
-    for page in contents.PAGES:
-        text = (BOOK / tables.box_path(page)).read_text(encoding="utf-8")
-        assert text == tables.box(page), page
+    readings = reading.collect(BOOK)
+    assert (BOOK / "claims.md").read_text(encoding="utf-8") == claims_page.page(readings)
+    texts = {page: tables.box(page) for page in contents.PAGES} | {"index": tables.front(readings)}
+    for page, text in texts.items():
+        assert (BOOK / tables.box_path(page)).read_text(encoding="utf-8") == text, page
 
 
 def test_no_box_is_left_over():
-    wanted = {tables.box_path(page) for page in contents.PAGES}
+    wanted = {tables.box_path(page) for page in (*contents.PAGES, "index")}
     assert {f"boxes/{path.name}" for path in (BOOK / "boxes").iterdir()} == wanted
 
 
-def test_claims_sort_as_numbers():
-    ids = ["P1.10", "P2.3b", "P1.9", "P2.3", "P1.1"]
-    found = rules("page", *(claim(i, "says", "measure", at_most=1.0) for i in ids)).values()
-    ordered = [rule.id for rule in sorted(found, key=tables.natural)]
-    assert ordered == ["P1.1", "P1.9", "P1.10", "P2.3", "P2.3b"]
-
-
-def test_the_table_follows_the_book():
-    page = tables.claims_page()
-    places = [page.index(f"{{doc}}`{name}`") for name in contents.PAGES]
-    assert places == sorted(places)
-
-
-def test_every_row_has_as_many_cells_as_its_head():
-    for line in tables.claims_page().splitlines():
-        if line.startswith("|"):
-            assert line.replace(r"\|", "").count("|") == 6, line
+def test_a_box_opens_with_its_post():
+    first = tables.box("02_linear_collapse").splitlines()[0]
+    assert first.startswith("Post 2: [Comparing transformers") and "/2026/02/17/nla.html)" in first

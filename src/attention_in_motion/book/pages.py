@@ -6,7 +6,6 @@ here has a time limit: a slow machine is no fault of a page.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -156,16 +155,6 @@ def put(path: Path, text: str) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def figure(page: str, name: str) -> bytes:
-    """The PNG that a page's cell shows under the figure name `name`."""
-    cells = nbformat.read(BOOK / f"{page}.ipynb", as_version=4).cells
-    shown = [c for c in cells if c.metadata.get("mystnb", {}).get("figure", {}).get("name") == name]
-    images = [
-        out.data["image/png"] for out in shown[0].outputs if "image/png" in out.get("data", {})
-    ]
-    return base64.b64decode(images[0])
 
 
 def label(path: Path) -> str:

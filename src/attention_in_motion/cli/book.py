@@ -49,7 +49,7 @@ def book(file: Path, out: Path | None, opened: bool) -> None:
 def outputs(chapters: tuple[str, ...]) -> None:
     """Rewrite the committed outputs from clean kernels, the boxes and the table of claims.
 
-    Of all pages, or of those named, as `run` names them.
+    Of all pages, and the front page's picture; or of those named, as `run` names them.
     """
     from attention_in_motion.book import cost
     from attention_in_motion.chapters import contents
@@ -62,10 +62,12 @@ def outputs(chapters: tuple[str, ...]) -> None:
                "one core", err=True)  # fmt: skip
     from attention_in_motion.book import pages, tables
 
-    tables.write()
     cost.keep(pages.write_outputs(*(BOOK / f"{name}.ipynb" for name in names)))
-    picture = pages.figure("01_fixed_omega", "fig-rollouts")
-    (BOOK / "images" / "rollouts.png").write_bytes(picture)  # the README's figure
+    tables.write()  # from what the pages have recorded
+    if not chapters:
+        from attention_in_motion.book import front_picture
+
+        front_picture.write()
 
 
 @click.command("check-builder", hidden=True)

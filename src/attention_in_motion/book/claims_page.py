@@ -1,0 +1,194 @@
+"""The table of claims, book/claims.md: what is said, what was found, the verdict, where to look.
+
+It is written from the readings of the committed pages, so that it can be read without a build.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import nbformat
+
+from attention_in_motion.book.reading import Reading
+from attention_in_motion.chapters import contents
+from attention_in_motion.chapters.posts import POSTS, PRINTED, post_of, short_links
+from attention_in_motion.claims import MIME, SUPERSCRIPTS, VERDICTS, Rule, shown
+from attention_in_motion.paths import BOOK
+
+Record = Mapping[str, Any]  # one claim, as its page recorded it
+
+WHO = {"posts": "", "ours": "(ours) ", "open": "(open) "}
+CALCULATED = ("exact", "rounding")  # sources of claims that need no trained model
+HEADING = re.compile(r"^#{1,3} ", re.MULTILINE)
+
+INTRODUCTION = """# Every claim and its verdict
+
+{summary}
+
+{counts}
+
+A claim *holds* when its whole 95% interval meets the rule, *does not hold* when none of it does,
+and *holds in part* otherwise; it is *not testable* where what it speaks of cannot be had here.
+Claims marked (ours) are this book's own, those marked (open) answer a question that a post leaves
+open. Claims marked (mathematics) need no trained model: a calculation decides them, and no data
+could. The pages repeat it to rounding. They are no evidence about transformers that were trained.
+
+Rules are committed before the numbers that they judge. For chapters 1, 2 and 4 of the first edition
+the history cannot prove it: there, rules and numbers carry the same second. {{doc}}`changes` says
+which verdicts this edition changed, and why. The numbers are those of the committed pages; a build
+that finds others fails.
+"""
+
+
+def page(readings: Iterable[Reading]) -> str:
+    """book/claims.md: every claim in the order of the book."""
+    records = {i: claim for one in readings for i, claim in one.claims.items()}
+    lines = [INTRODUCTION.format(summary=summary(records), counts=counts(records))]
+    for name, module in contents.PAGES.items():
+        cells = nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells
+        lines += [f"## {{doc}}`{title(cells)} <{name}>`\n"]
+        lines += ["| claim | what is said | what we find | verdict |", "|---|---|---|---|"]
+        where = nearest(cells)
+        for rule in sorted(module.RULES.values(), key=natural):
+            lines.append(row(rule, records.get(rule.id), where.get(rule.id)))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def natural(rule: Rule) -> list[int | str]:
+    """Sort key that puts P1.9 before P1.10 and P2.3 before P2.3b."""
+    number = re.sub(r"\D*$", "", rule.id)
+    return [*map(int, re.findall(r"\d+", number)), rule.id]
+
+
+# ---------------------------------------------------------------------------------------------
+# Counts
+
+
+def summary(records: Mapping[str, Record]) -> str:
+    """How many of the posts' claims got which verdict, and how many more claims there are."""
+    theirs = [record for record in records.values() if record["kind"] == "posts"]
+    found = Counter(record["verdict"] for record in theirs)
+    return (
+        f"The posts make {len(theirs)} claims that this book judges: **{found['holds']} hold, "
+        f"{found['holds_in_part']} hold in part, {found['does_not_hold']} do not hold**, and "
+        f"{found['not_testable']} cannot be tested here. "
+        f"{len(records) - len(theirs)} more are ours, or answer a question that a post leaves open."
+    )
+
+
+def counts(records: Mapping[str, Record]) -> str:
+    """A table of verdicts by post, the posts' own claims alone."""
+    heads = " | ".join(chip(verdict) for verdict in VERDICTS)
+    lines = [f"| the posts' claims | {heads} |", "|---" * (len(VERDICTS) + 1) + "|"]
+    for post in POSTS:
+        mine = [r for i, r in records.items() if post_of(i) is post and r["kind"] == "posts"]
+        found = Counter(record["verdict"] for record in mine)
+        numbers = " | ".join(str(found[verdict]) for verdict in VERDICTS)
+        lines.append(f"| Post {post.number}, {post.topic} ({short_links(post)}) | {numbers} |")
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------------------------------------
+# Rows
+
+
+def row(rule: Rule, record: Record | None, figure: str | None) -> str:
+    """One row, with the anchor that the claim role links to; dashes where nothing is recorded."""
+    anchor = f'<span class="claim-id" id="{anchor_of(rule.id)}">{rule.id}</span>'
+    decides = f'<span class="rule">Rule: {cell(powers(rule.text))}</span>'
+    place = f"{{numref}}`{figure}`" if figure else f"{{doc}}`in the text <{rule.page}>`"
+    found = "–" if record is None else finding(record)
+    verdict = "–" if record is None else chip(record["verdict"])
+    return f"| {anchor} | {said(rule)}{printed(rule)}{decides} | {found} {place} | {verdict} |"
+
+
+def powers(text: str) -> str:
+    """1e-14 → 10⁻¹⁴, 2.5e-06 → 2.5 × 10⁻⁶."""
+
+    def written(number: re.Match) -> str:
+        factor = "" if number[1] == "1" else f"{number[1]} × "
+        return f"{factor}10{str(int(number[2])).translate(SUPERSCRIPTS)}"
+
+    return re.sub(r"\b(\d(?:\.\d+)?)e([+-]?\d+)\b", written, text)
+
+
+def said(rule: Rule) -> str:
+    """What a claim says, marked by whose it is and whether a calculation decides it."""
+    mathematics = "(mathematics) " if rule.source in CALCULATED else ""
+    return cell(WHO[rule.kind] + mathematics + rule.says)
+
+
+def printed(rule: Rule) -> str:
+    """What the post gives for a claim, if it gives anything."""
+    text = PRINTED.get(rule.id) if rule.kind == "posts" else None
+    return f'<span class="printed">The post: {cell(text)}.</span>' if text else ""
+
+
+def finding(record: Record) -> str:
+    """The value, its interval if it has one, and the number of seeds; or what is missing."""
+    if record["value"] is None:
+        return f'<span class="missing">missing: {cell(record["missing"])}</span>'
+    low, high = record["interval"]
+    parts = [f'<span class="value">{shown(record["value"])}</span>']
+    if low != high:
+        parts.append(f'<span class="interval">\\[{shown(low)}, {shown(high)}\\]</span>')
+    if record["n_seeds"]:
+        parts.append(f'<span class="seeds">{record["n_seeds"]} seeds</span>')
+    return " ".join(parts)
+
+
+def chip(verdict: str) -> str:
+    """A verdict as a word on its colour."""
+    return f'<span class="verdict {verdict}">{verdict.replace("_", " ")}</span>'
+
+
+def anchor_of(claim: str) -> str:
+    """P2.15b → claim-p2-15b."""
+    return "claim-" + claim.lower().replace(".", "-")
+
+
+def cell(text: str) -> str:
+    """Text that may stand in a table's cell."""
+    return text.replace("|", r"\|")
+
+
+# ---------------------------------------------------------------------------------------------
+# Where a claim is shown
+
+
+def title(cells: list[Any]) -> str:
+    """A page's title, up to its colon."""
+    return cells[0].source.splitlines()[0].removeprefix("# ").split(":")[0]
+
+
+def nearest(cells: list[Any]) -> dict[str, str]:
+    """{claim: name of the figure that shows it}, from the cells of its page.
+
+    That is the figure of the claim's section that stands nearest to the cell that records it; a
+    claim whose section has no figure is left out.
+    """
+    section, figures, claims = 0, [], []  # each figure and claim with its section and place
+    for place, one in enumerate(cells):
+        if one.cell_type == "markdown" and HEADING.search(one.source):
+            section += 1
+        if figure := one.metadata.get("mystnb", {}).get("figure"):
+            figures.append((section, place, figure["name"]))
+        claims += [(section, place, claim) for claim in recorded(one)]
+    found = {}
+    for section, place, claim in claims:
+        near = [(abs(at - place), name) for part, at, name in figures if part == section]
+        if near:
+            found[claim] = min(near)[1]
+    return found
+
+
+def recorded(cell: Any) -> list[str]:
+    """The ids of the claims that a code cell recorded."""
+    bundles = [out.get("data", {}) for out in cell.get("outputs", [])]
+    texts = [text for data in bundles for mime, text in data.items() if mime.endswith(MIME)]
+    return [json.loads(text)["id"] for text in texts]

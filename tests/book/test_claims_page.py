@@ -1,0 +1,102 @@
+"""The table of claims: counts, rows, and where a claim is shown."""
+
+import re
+
+import nbformat
+import pytest
+
+from attention_in_motion.book import claims_page
+from attention_in_motion.chapters import contents, posts
+from attention_in_motion.chapters.page import claim, rules
+from attention_in_motion.claims import MIME, judge, not_testable
+
+RULE = rules("01_fixed_omega", claim("P1.1", "is |small|", "|e|: 1e-14", at_most=2.5e-06))["P1.1"]
+
+
+def record(**changes):
+    """A claim of ten seeds that holds, as a page records it."""
+    kept = judge(RULE, 1e-6, (5e-7, 2e-6), n_seeds=10)
+    return vars(kept) | changes
+
+
+def test_claims_sort_as_numbers():
+    ids = ["P1.10", "P2.3b", "P1.9", "P2.3", "P1.1"]
+    found = rules("page", *(claim(i, "says", "measure", at_most=1.0) for i in ids)).values()
+    ordered = [rule.id for rule in sorted(found, key=claims_page.natural)]
+    assert ordered == ["P1.1", "P1.9", "P1.10", "P2.3", "P2.3b"]
+
+
+def test_the_table_follows_the_book_and_every_row_has_as_many_cells_as_its_head():
+    page = claims_page.page([])
+    places = [page.index(f" <{name}>`\n") for name in contents.PAGES]
+    assert places == sorted(places)
+    rows = [line for line in page.splitlines() if line.startswith("|") and "claim-id" in line]
+    assert len(rows) == len(contents.RULES)
+    assert {row.replace(r"\|", "").count("|") for row in rows} == {5}
+
+
+def test_a_row_has_its_anchor_what_the_post_prints_and_what_is_found():
+    row = claims_page.row(RULE, record(), "fig-one")
+    assert 'id="claim-p1-1"' in row and r"is \|small\|" in row
+    assert posts.PRINTED["P1.1"] in row
+    assert r"Rule: \|e\|: 10⁻¹⁴: at most 2.5 × 10⁻⁶" in row
+    assert "1.0 × 10⁻⁶" in row and r"\[5.0 × 10⁻⁷, 2.0 × 10⁻⁶\]" in row and "10 seeds" in row
+    assert "{numref}`fig-one`" in row and '<span class="verdict holds">holds</span>' in row
+
+
+def test_a_claim_that_is_not_testable_says_what_is_missing():
+    row = claims_page.row(RULE, vars(not_testable(RULE, "a |file|")), None)
+    assert r"missing: a \|file\|" in row and ">not testable<" in row
+    assert "{doc}`in the text <01_fixed_omega>`" in row
+
+
+def test_an_exact_value_has_no_interval():
+    assert "interval" not in claims_page.finding(record(value=0.5, interval=[0.5, 0.5]))
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("at most 1e-14", "at most 10⁻¹⁴"), ("3.5e+06 to 4", "3.5 × 10⁶ to 4"), ("fe-1", "fe-1")],
+)
+def test_powers_of_ten(text, written):
+    assert claims_page.powers(text) == written
+
+
+def test_counts_are_those_of_the_readings():
+    verdicts = {"P1.1": "holds", "P1.2": "holds_in_part", "P3.1": "holds", "P3.2": "does_not_hold"}
+    records = {i: record(id=i, verdict=verdict) for i, verdict in verdicts.items()}
+    records["P2.1"] = record(id="P2.1", kind="ours")
+    assert "4 claims" in claims_page.summary(records)
+    assert "**2 hold, 1 hold in part, 1 do not hold**" in claims_page.summary(records)
+    assert claims_page.summary(records).count("1 more") == 1
+    table = claims_page.counts(records).splitlines()[2:]
+    found = [re.findall(r"\| (\d+)(?= \|)", line) for line in table]
+    assert found == [list("1100"), list("0000"), list("1010"), list("0000")]
+
+
+def cell(claims=(), figure=None):
+    """A code cell that records claims, or draws a figure."""
+    outputs = [
+        nbformat.v4.new_output("display_data", {f"glued/{MIME}": f'{{"id": "{i}"}}'})
+        for i in claims
+    ]
+    made = nbformat.v4.new_code_cell("", outputs=outputs)
+    if figure:
+        made.metadata.mystnb = {"figure": {"name": figure}}
+    return made
+
+
+def test_a_title_ends_at_its_colon():
+    [cell] = [nbformat.v4.new_markdown_cell("# One thing: what of it?\n\nText: more")]
+    assert claims_page.title([cell]) == "One thing"
+
+
+def test_a_claim_is_shown_by_the_nearest_figure_of_its_section():
+    heading = nbformat.v4.new_markdown_cell
+    cells = [
+        *(heading("# Page"), cell(["P1.1"]), heading("## One"), cell(figure="fig-a")),
+        *(cell(["P1.2"]), cell(), cell(["P1.3", "P1.4"]), cell(figure="fig-b")),
+        *(heading("text, then\n### Two"), cell(["P1.5"])),
+    ]
+    shown = {"P1.2": "fig-a", "P1.3": "fig-b", "P1.4": "fig-b"}
+    assert claims_page.nearest(cells) == shown

@@ -7,8 +7,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from attention_in_motion import cli
 from attention_in_motion.book import reading
+from attention_in_motion.cli import commands as cli
 from attention_in_motion.paths import BOOK
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from attention_in_motion import cli
+from attention_in_motion.cli import commands as cli
 
 
 class Commands(click.Group):
@@ -15,7 +15,7 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, OSError) as error:
             click.echo(f"error: {error}", err=True)
             raise SystemExit(2) from None
 

@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.paths import DATA, RUNS
-from attention_in_motion.training.descent import save_atomically
+from attention_in_motion.paths import DATA, RUNS, save_atomically
 from attention_in_motion.training.run import sha256
 
 SHIPPED = DATA / "odeformer"

@@ -24,8 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attention_in_motion.paths import DATA, weights_folder
-from attention_in_motion.training.descent import fit, one_thread, save_atomically
+from attention_in_motion.paths import DATA, save_atomically, weights_folder
+from attention_in_motion.training.descent import fit, one_thread
 from attention_in_motion.training.exactness import ExactnessMap
 from attention_in_motion.training.motion import MotionRun
 from attention_in_motion.training.oscillator import LinearRun, OscillatorRun, SolverRun
@@ -93,6 +93,7 @@ def load_or_train(run: Run, name: str, *, retrain: bool = False, device: str = "
         if retrain or not path.exists():
             checkpoint = path.with_suffix(".checkpoint")
             write(train(run, name, checkpoint=checkpoint, device=device), path)
+            checkpoint.unlink(missing_ok=True)  # only now: a full disk must not cost a training
         return read(path, run)  # still locked: what was trained here, not by a neighbour since
 
 

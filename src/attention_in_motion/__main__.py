@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from attention_in_motion.cli import commands as cli
+from attention_in_motion.cli.sweep import sweep
 
 
 class Commands(click.Group):
@@ -27,7 +28,7 @@ def main() -> None:
 
 for command in (
     *(cli.run, cli.outputs, cli.check_builder, cli.claims),
-    *(cli.retrain, cli.ship, cli.convert_official),
+    *(cli.retrain, cli.ship, cli.convert_official, sweep),
 ):
     main.add_command(command)
 

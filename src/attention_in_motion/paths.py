@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,14 @@ def weights_folder() -> Path:
         return Path(os.environ["AIM_WEIGHTS"])
     require_checkout()
     return RUNS / "weights"
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises ValueError in one line, naming the file, if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is no JSON ({reason(error)}); restore the file") from None
 
 
 def save_atomically(write: Callable[[Path], Any], path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attention_in_motion.chapters import contents
 from attention_in_motion.claims import Rule
-from attention_in_motion.paths import BOOK
+from attention_in_motion.paths import BOOK, require_checkout
 
 WHO = {"posts": "", "ours": "(ours) ", "open": "(open) "}
 CALCULATED = ("exact", "rounding")  # sources of claims that need no trained model
@@ -29,7 +29,8 @@ which verdicts this edition changed, and why.
 
 
 def write() -> list[Path]:
-    """Write every box and book/claims.md; the paths written."""
+    """Write every box and book/claims.md; the paths written. Raises as `require_checkout`."""
+    require_checkout()
     texts = {BOOK / "claims.md": claims_page()}
     texts |= {BOOK / box_path(page): box(page) for page in contents.PAGES}
     for path, text in texts.items():

@@ -15,7 +15,8 @@ import zipfile
 from pathlib import Path
 
 CHUNK = 2**20  # bytes read at once; the zip's table of contents has to fit
-MOST_PICKLE = 2**25  # bytes of data.pkl
+MOST_PICKLE, MOST_OPCODES = 2**25, 200_000  # of data.pkl
+LOOKUPS = ("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
 BROKEN = (zipfile.BadZipFile, struct.error, EOFError, OSError)
 UNREADABLE = (*BROKEN, NotImplementedError, OverflowError, RuntimeError)
 STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
@@ -44,9 +45,13 @@ def check(path: Path) -> None:
 
 def names(pickle: bytearray) -> set[str]:
     """Every name that a pickle looks up; what is looked up otherwise is named by its opcode."""
-    plain = ("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
-    found = [(op.name, arg) for op, arg, _ in pickletools.genops(pickle) if op.name in plain]
-    return {arg if name == "GLOBAL" else name for name, arg in found}
+    found = set()
+    for n, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
+        if n > MOST_OPCODES:
+            raise ValueError(f"data.pkl has more than {MOST_OPCODES} opcodes")
+        if opcode.name in LOOKUPS:
+            found.add(argument if opcode.name == "GLOBAL" else opcode.name)
+    return found
 
 
 class BoundedFile(io.FileIO):

@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
     """Where the toy sweep works; `points.RUNS` is put back afterwards."""
     monkeypatch.setattr(points, "RUNS", tmp_path)
     monkeypatch.setenv(toy.WHERE, str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
     return tmp_path
 
 

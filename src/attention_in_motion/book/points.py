@@ -128,6 +128,8 @@ def ensemble(lists: dict[str, list[Any]], own: Mapping[str, Any]) -> dict[str, l
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file whose first line names parameters. Raises ValueError without any."""
+    if not path.is_file():
+        raise ValueError(f"points = {str(path)!r}: no such file")
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file, restkey="", restval=""))
     if not rows:

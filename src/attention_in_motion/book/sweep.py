@@ -25,18 +25,23 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from attention_in_motion.book import pages, reading
-from attention_in_motion.book.points import Point, folder, varied
+from attention_in_motion.book.points import Point, folder, varied, version
 from attention_in_motion.book.reading import Reading
 from attention_in_motion.paths import BOOK, read_json, save_atomically
 
 if TYPE_CHECKING:
     from distributed import Client
 
-CLAIM_COLUMNS = ("claim", "value", "low", "high", "n_seeds", "verdict")
+CLAIM_COLUMNS = ("claim", "value", "low", "high", "seeds", "verdict")
 
 
 def execute(point: Point) -> Reading:
-    """Execute the page in a kernel of its own. Raises ValueError in one line where it fails."""
+    """Execute the page in a kernel of its own. Raises ValueError in one line where it fails.
+
+    So it does on a worker whose checkout is another than that of whoever asked.
+    """
+    if (here := version(point.page)) != point.version:
+        raise ValueError(f"{point.page}: version {here} on this worker, {point.version} is asked")
     source = BOOK / f"{point.page}.ipynb"
     notebook = parameterize_notebook(load_notebook_node(str(source)), point.values)
     with redirect_stderr(io.StringIO()):  # the client says which points have ended

@@ -93,7 +93,7 @@ def test_bad_words_on_the_command_line_are_one_line(command, monkeypatch, count)
 THROUGH_PAPERMILL = [
     (page, *case)
     for page in contents.PAGES
-    for case in (("nonsense", "1"), ("n_seeds", "five"), ("seed", "-1"), ("dt", "0.0"))
+    for case in (("nonsense", "1"), ("n_seeds", "five"), ("seed", "-1"))
     if case[0] == "nonsense" or case[0] in contents.PAGES[page].Parameters.model_fields
 ]
 

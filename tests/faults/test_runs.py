@@ -59,7 +59,9 @@ def nothing_left(family, folder):
     return kept <= {"traceback.txt"}
 
 
-@pytest.mark.parametrize("end", ["kernel killed", "Ctrl-C", "terminated"])
+@pytest.mark.parametrize(
+    "end", ["kernel killed", "Ctrl-C", pytest.param("terminated", marks=full_only)]
+)
 def test_a_run_that_is_ended_leaves_nothing_over(end, tmp_path, count):
     for _ in range(share(3)):
         process = begin(tmp_path)
@@ -109,7 +111,11 @@ def test_a_zip_in_an_odd_place_works_in_an_old_terminal(elsewhere, count):
     count("odd places that work")
 
 
-@pytest.mark.parametrize("words", [("run", "1"), ("sweep", "1"), ("outputs",), ("retrain", "02")])
+WITHOUT = [("run", "1"), ("outputs",)]
+WITHOUT += [pytest.param(words, marks=full_only) for words in (("sweep", "1"), ("retrain", "02"))]
+
+
+@pytest.mark.parametrize("words", WITHOUT)
 def test_an_installed_package_without_its_checkout_says_so(words, tmp_path, count):
     shutil.copytree(ROOT / "src", tmp_path / "site")
     done = command(tmp_path / "site", *words)

@@ -158,7 +158,7 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
         with client:
             yield client
         return
-    options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
+    options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
     options |= {"silence_logs": logging.CRITICAL}  # what fails is said once, by us
     with LocalCluster(n_workers=workers or pages.cores(), **options) as local, Client(local) as own:
         yield own

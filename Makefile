@@ -1,5 +1,5 @@
 # Names for commands. `make book` and `make test` work on a fresh machine with Python >= 3.11.
-.PHONY: book preview pdf links test test-browser test-official outputs retrain bench clean
+.PHONY: book preview pdf links test test-browser test-official faults outputs retrain bench clean
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/ready
@@ -35,6 +35,11 @@ test-browser: .venv/browser
 
 test-official: .venv-official/ready
 	.venv-official/bin/python -m pytest -m official tests/official
+
+faults: export OMP_NUM_THREADS := 1
+faults: export FAULTS := 1
+faults: $(READY)
+	pytest tests/faults
 
 outputs: $(READY)
 	python -m attention_in_motion outputs

@@ -20,7 +20,7 @@ INSIDE = {
     "physics": ("oscillator", "uniform_motion"),
     "models": ("attention", "activations", "transformer", "linear", "motion"),
     "training": (
-        *("descent", "second_order", "run", "oscillator", "motion", "exactness"),
+        *("archive", "descent", "second_order", "run", "oscillator", "motion", "exactness"),
         "store",
     ),
     "measures": (
@@ -37,12 +37,13 @@ INSIDE = {
     "book": (
         *("parameters", "parameter_file", "cost", "progress", "pages", "reading"),
         *("standalone", "rerun", "claims_page", "tables", "front_picture", "variant", "one_line"),
+        *("points", "sweep"),
     ),
     "cli": ("*",),
 }
 ONLY_IN = {
     **{"matplotlib": "figures", "papermill": "book", "pydantic": "chapters", "click": "cli"},
-    **{"sphinx": "book", "bs4": "book", "sklearn": "measures"},
+    **{"sphinx": "book", "bs4": "book", "sklearn": "measures", "distributed": "book"},
 }
 RECORDED_COMMANDS = {
     "odeformer.weights",
@@ -131,7 +132,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 93
+    assert len(lines) <= 98
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

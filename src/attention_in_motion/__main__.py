@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from attention_in_motion.cli import book, chapters, claims, weights
+from attention_in_motion.cli import book, chapters, claims, sweep, weights
 
 EPILOGUE = """\b
 Exit status:
@@ -65,7 +65,7 @@ def main() -> None:
 
 for command in (
     *(chapters.list_chapters, chapters.show, chapters.run),
-    *(book.book, book.outputs, book.check_builder),
+    *(sweep.sweep, book.book, book.outputs, book.check_builder),
     *(claims.claims, claims.compare),
     *(weights.retrain, weights.ship, weights.convert_official),
     *(weights.train, weights.evaluate),

@@ -61,11 +61,19 @@ def pages_below(folder: Path) -> Iterator[Path]:
 def read(path: Path) -> Reading | None:
     """The reading of one executed page; None if it records neither parameters nor claims."""
     if path.suffix == ".json":
-        bundles = [entry["data"] for entry in json.loads(path.read_text(encoding="utf-8")).values()]
-    else:
-        cells = nbformat.read(path, as_version=4).cells
-        outputs = [out for cell in cells if cell.cell_type == "code" for out in cell.outputs]
-        bundles = [out["data"] for out in outputs if "data" in out]
+        entries = json.loads(path.read_text(encoding="utf-8")).values()
+        return of_bundles([entry["data"] for entry in entries])
+    return of_notebook(nbformat.read(path, as_version=4))
+
+
+def of_notebook(page: nbformat.NotebookNode) -> Reading | None:
+    """The reading of an executed notebook in memory; None as for `read`."""
+    outputs = [out for cell in page.cells if cell.cell_type == "code" for out in cell.outputs]
+    return of_bundles([out["data"] for out in outputs if "data" in out])
+
+
+def of_bundles(bundles: list[dict[str, Any]]) -> Reading | None:
+    """The reading that MIME bundles of outputs hold; None if they record nothing."""
     plain = [{k.removeprefix(GLUED): v for k, v in bundle.items()} for bundle in bundles]
     heads = [json.loads(bundle[HEAD]) for bundle in plain if HEAD in bundle]
     claims = [json.loads(bundle[MIME]) for bundle in plain if MIME in bundle]

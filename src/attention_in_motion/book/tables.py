@@ -10,13 +10,17 @@ from attention_in_motion.book.reading import Reading
 from attention_in_motion.chapters import contents
 from attention_in_motion.chapters.posts import links, post_of
 from attention_in_motion.claims import Rule
-from attention_in_motion.paths import BOOK
+from attention_in_motion.paths import BOOK, require_checkout
 
 COLUMNS = "| claim | what is said | measured, with 95% interval | verdict |"
 
 
 def write() -> list[Path]:
-    """Write every box and book/claims.md from the committed pages; the paths written."""
+    """Write every box and book/claims.md from the committed pages; the paths written.
+
+    Raises as `require_checkout`.
+    """
+    require_checkout()
     readings = reading.collect(BOOK)
     texts = {BOOK / "claims.md": claims_page.page(readings)}
     texts |= {BOOK / box_path("index"): front(readings)}

@@ -12,12 +12,9 @@ Sources: package odeformer 0.1.7 for the classes; Python's `pickletools` for the
 
 from __future__ import annotations
 
-import io
 import math
-import os
 import pickletools
 import re
-import struct
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,9 +25,9 @@ from torch import Tensor
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.weights import save
+from attention_in_motion.training.archive import UNREADABLE, BoundedFile, content, members_of
 from attention_in_motion.training.run import sha256
 
-CHUNK = 2**20  # bytes read at once; the zip's table of contents has to fit
 MOST_PICKLE = 2**25  # bytes of data.pkl; the released file has about 2²⁰
 MOST_OPCODES = 2_000_000  # of which the released file has about 200 000
 MOST_MODULES, MOST_LEVELS = 5000, 6
@@ -38,8 +35,6 @@ LARGEST_KEY = 2**31
 PARTS = ("embedder", "encoder", "decoder")
 MOST_DIMENSIONS, MOST_PRECISION = 100, 5
 OTHER_WORDS = 67  # equation words that are neither a variable nor a float word
-BROKEN = (zipfile.BadZipFile, struct.error, EOFError, OSError)
-UNREADABLE = (*BROKEN, NotImplementedError, OverflowError, RuntimeError)
 
 
 def convert(path: Path, folder: Path) -> Path:
@@ -86,64 +81,6 @@ def read(path: Path) -> tuple[ODEFormerConfig, dict[str, Tensor]]:
 
 # ---------------------------------------------------------------------------------------------
 # The zip
-
-
-class BoundedFile(io.FileIO):
-    """A file to read that hands out at most `CHUNK` bytes at a time, however many are asked for."""
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
-        wanted = left if size < 0 else min(size, left)
-        if wanted > CHUNK:
-            raise ValueError(f"its table of contents has {wanted} bytes: must be at most {CHUNK}")
-        return super().read(wanted)
-
-
-def members_of(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The members by their names inside the one folder they lie in. Raises ValueError for bad ones.
-
-    PyTorch stores members side by side as they are. So they must not be compressed, and not be
-    larger in all than the file, `size` bytes.
-    """
-    members, folders = {}, set()
-    for info in archive.infolist():
-        check_member(info)
-        folder, name = info.filename.split("/", 1)
-        folders.add(folder)
-        if name in members:
-            raise ValueError(f"member {info.filename!r} is there twice")
-        members[name] = info
-    if len(folders) != 1:
-        raise ValueError(f"its members lie in {len(folders)} folders: must be one")
-    if sum(info.file_size for info in members.values()) > size:
-        raise ValueError("its members are larger than the file: they overlap")
-    if "byteorder" in members and content(archive, members["byteorder"], 16) != b"little":
-        raise ValueError("byteorder: must be little")
-    return members
-
-
-def check_member(info: zipfile.ZipInfo) -> None:
-    """Raises ValueError unless a member is stored as it is, under a plain name in one folder."""
-    name, parts = info.orig_filename, info.orig_filename.split("/")
-    strange = set(parts) & {"", ".", ".."} or set(name) & set("\\:") or not name.isprintable()
-    if strange or len(parts) < 2 or name != info.filename:
-        raise ValueError(f"member {name[:80]!r}: must be a plain name inside one folder")
-    stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
-    if not stored or info.flag_bits & 1:
-        raise ValueError(f"member {name[:80]!r}: must be neither compressed nor encrypted")
-
-
-def content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytearray:
-    """All bytes of a member, at most `most`; the zip's checksum is compared."""
-    if info.file_size > most:
-        raise ValueError(f"{info.filename!r} has {info.file_size} bytes: must be at most {most}")
-    whole = bytearray()
-    with archive.open(info) as member:
-        while chunk := member.read(CHUNK):
-            whole += chunk
-    if len(whole) != info.file_size:
-        raise ValueError(f"{info.filename!r} has {len(whole)} bytes: must be {info.file_size}")
-    return whole
 
 
 def pickle_of(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> bytes:

@@ -318,6 +318,7 @@ def train(
         made = {"weights": interim.name, "stored": "float16", "rewarm": REWARM}
         record["continued"] = {"at_step": first_step, **made}
     weights.save(model, record, out)
+    checkpoint_of(config, out).unlink(missing_ok=True)
 
 
 def validation_batches(config: StreamConfig) -> Iterator[Batch]:

@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.paths import DATA, RUNS
-from attention_in_motion.training.descent import save_atomically
+from attention_in_motion.paths import DATA, RUNS, read_json, save_atomically
 from attention_in_motion.training.run import sha256
 
 SHIPPED = DATA / "odeformer"
@@ -64,7 +63,7 @@ def record_of(model: str | Path) -> dict[str, Any]:
     validation and losses. Raises ValueError if there are no such weights, FileNotFoundError if they
     have no record.
     """
-    return json.loads(path_of(model).with_suffix(".json").read_text(encoding="utf-8"))
+    return read_json(path_of(model).with_suffix(".json"))
 
 
 def evaluation_of(model: str | Path) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def evaluation_of(model: str | Path) -> dict[str, Any]:
     """
     path = path_of(model)
     found = path.with_suffix(".evaluation.json")
-    result = json.loads(found.read_text(encoding="utf-8")) if found.is_file() else {}
+    result = read_json(found) if found.is_file() else {}
     if result.get("sha256") != record_of(path)["sha256"]:
         command = f"python -m attention_in_motion.odeformer.evaluation {path} --out {found}"
         raise ValueError(f"model = {model!r}: these weights are not evaluated yet; run {command}")

@@ -8,7 +8,6 @@ A model is anything with parameters, a loss is `loss(model, batch) -> (seed,)`, 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from attention_in_motion.paths import reason, save_atomically
+from attention_in_motion.training import archive
 
 INITIALISATION = 0  # the random stream of a seed that draws weights
 
@@ -110,17 +112,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def save_atomically(write: Callable[[Path], Any], path: Path) -> None:
-    """Let `write` fill a neighbour of `path`, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 NEWTON_SCHULZ = (3.4445, -4.775, 2.0315)  # K. Jordan's quintic: steep at 0, within 0.3 of 1 at 1
@@ -270,7 +261,7 @@ def fit(
     steps named in `snapshots` (0 is the initial state). A run that begins at `first_step`, from
     weights without their optimiser's state, takes `rewarm` steps up to its rate; the losses before
     it are NaN. With `checkpoint`, an interrupted run
-    continues bit for bit from its last saved step; the file is removed when the run ends.
+    continues bit for bit from its last saved step; whoever has kept the result removes the file.
     """
     model.to(device)
     descent = build_optimiser(model, optimiser, lr, matrix_lr, weight_decay, matrix_dtype)
@@ -307,8 +298,6 @@ def fit(
     bar.close()
     if "mean" in state:
         model.load_state_dict(state["mean"])
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return state["losses"].cpu(), state["snapshots"]
 
 
@@ -336,12 +325,22 @@ def suspend(
 def resume(
     checkpoint: Path | None, model: nn.Module, optimiser: torch.optim.Optimizer
 ) -> dict | None:
-    """Restore model and optimiser from a checkpoint and return its state; None if there is none."""
+    """Restore model and optimiser from a checkpoint and return its state; None if there is none.
+
+    Raises ValueError in one line, naming the file, for one that is damaged or of another training;
+    nothing in it is executed.
+    """
     if checkpoint is None or not checkpoint.exists():
         return None
-    state = torch.load(checkpoint, weights_only=True)
-    model.load_state_dict(state.pop("model"))
-    optimiser.load_state_dict(state.pop("optimiser"))
+    try:
+        archive.check(checkpoint)
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state.pop("model"))
+        optimiser.load_state_dict(state.pop("optimiser"))
+    except Exception as error:  # whatever a damaged file brings about
+        raise ValueError(
+            f"{checkpoint}: cannot go on from it ({reason(error)}); delete it"
+        ) from None
     return state
 
 

@@ -24,8 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attention_in_motion.paths import DATA, weights_folder
-from attention_in_motion.training.descent import fit, one_thread, save_atomically
+from attention_in_motion.paths import DATA, read_json, reason, save_atomically, weights_folder
+from attention_in_motion.training.descent import fit, one_thread
 from attention_in_motion.training.exactness import ExactnessMap
 from attention_in_motion.training.motion import MotionRun
 from attention_in_motion.training.oscillator import LinearRun, OscillatorRun, SolverRun
@@ -87,12 +87,15 @@ def load_or_train(run: Run, name: str, *, retrain: bool = False, device: str = "
     row = next((row for row in manifest() if row["key"] == key), None)
     if row is not None and not retrain:
         return read(DATA / row["file"], run, row["sha256"])
+    if not retrain and (left := list(DATA.glob(f"*-{key}.safetensors"))):
+        raise ValueError(f"{MANIFEST}: has no row of {left[0].name}; restore the file")
     path = weights_folder() / f"{name}-{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if retrain or not path.exists():
             checkpoint = path.with_suffix(".checkpoint")
             write(train(run, name, checkpoint=checkpoint, device=device), path)
+            checkpoint.unlink(missing_ok=True)  # only now: a full disk must not cost a training
         return read(path, run)  # still locked: what was trained here, not by a neighbour since
 
 
@@ -178,16 +181,18 @@ def read(path: Path, run: Run, expected: str | None = None) -> Trained:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             provenance = json.loads((file.metadata() or {}).get("provenance", "{}"))
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a readable weights file ({error}); delete it") from None
-    if provenance.get("key") != digest(run):
-        raise ValueError(f"{path}: holds run {provenance.get('key')}, wanted {digest(run)}")
+            key = provenance.get("key")
+    except (SafetensorError, ValueError, AttributeError, RecursionError, OSError) as error:
+        fault = f"not a readable weights file ({reason(error)}); delete it"
+        raise ValueError(f"{path}: {fault}") from None
+    if key != digest(run):
+        raise ValueError(f"{path}: holds run {key}, wanted {digest(run)}")
     return Trained(run, tensors, provenance)
 
 
 def manifest() -> list[dict[str, Any]]:
     """The rows of data/manifest.json, one per shipped run."""
-    return json.loads(MANIFEST.read_text(encoding="utf-8")) if MANIFEST.exists() else []
+    return read_json(MANIFEST) if MANIFEST.exists() else []
 
 
 KINDS = (OscillatorRun, LinearRun, SolverRun, MotionRun, ExactnessMap)  # named by the manifest

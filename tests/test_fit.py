@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from attention_in_motion import fit as module
 from attention_in_motion.fit import Fit, fit
 from attention_in_motion.odeformer import proposals, shooting
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
+from attention_in_motion.paths import ROOT
 
 TIMES = np.linspace(0, 10, 40)
 CHARGE = 1 - np.exp(-TIMES / 2)  # x' = 1/2 − x/2 from zero
@@ -166,3 +168,15 @@ def test_predictions_that_cannot_be_made(charged, untrained):
     ):
         with pytest.raises(ValueError, match=f"^{line}"):
             call()
+
+
+def test_the_example_of_the_readme():
+    """As it stands there, with the shipped model."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict = {}
+    exec(example, names)
+    found = names["found"]
+    assert str(found.best.sympy()) == re.search(r"# (\[.*\])", example)[1]
+    predicted = found.predict([0, 5, 20], start=[2e-6])
+    assert predicted[:, 0] == pytest.approx(1e-6 * (1 + np.exp([0, -2.5, -10])), rel=1e-4)

@@ -149,10 +149,15 @@ def main() -> None:
                         result = scores(method, seen, clean)
                     about = {"noise": noise, "dropped": dropped, "method": name, "seed": seed}
                     rows.append(about | {"id": system.id, "dimension": system.dimension} | result)
+                save(rows, options.out)
             show(rows, noise, dropped, name)
-            if options.out:
-                options.out.parent.mkdir(parents=True, exist_ok=True)
-                options.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def save(rows: list[dict[str, Any]], out: Path | None) -> None:
+    """What is known so far, so that a run that is cut off is not lost."""
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 def show(rows: list[dict[str, Any]], noise: float, dropped: float, name: str) -> None:

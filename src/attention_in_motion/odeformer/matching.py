@@ -34,6 +34,7 @@ from attention_in_motion.odeformer.language.expressions import (
 from attention_in_motion.odeformer.language.tokens import ARITY, Equation, System
 from attention_in_motion.odeformer.measurements import Track
 from attention_in_motion.odeformer.recognise import UNREADABLE, check_numbers
+from attention_in_motion.odeformer.systems.simulate import Field
 
 FINE = 8  # places per interval between two points at which an equation is evaluated
 LARGEST_DEGREE = 3  # of the terms that are tried
@@ -61,15 +62,15 @@ class Slopes:
         """Of all tracks together."""
         return self.values.shape[1]
 
-    def deviations(self, equation: Equation, i: int, constants: NDArray) -> NDArray:
+    def deviations(self, field: Field, i: int, constants: NDArray) -> NDArray:
         """x_i − ∫ f_i less its mean over each track, in units of x_i's spread: (columns, n_points).
 
-        constants (n_constants, columns).
+        field is the one equation f_i alone, compiled; constants (n_constants, columns).
         """
         n_columns = constants.shape[1]
         states = np.repeat(self.states[:, None], n_columns, axis=1)  # (dimension, columns, places)
         with np.errstate(all="ignore"):
-            [slopes] = vector_field([equation])(states, constants[:, :, None])
+            [slopes] = field(states, constants[:, :, None])
             parts, first = [], 0
             for points in self.points:
                 inside = slice(points[0], points[-1] + 1)
@@ -146,7 +147,8 @@ def match(slopes: Slopes, i: int, equation: Equation) -> Matched | None:
         [settled] = with_constants([equation], constants)
         settled = canonical(settled)
         check_numbers([*[[0]] * i, settled, *[[0]] * (len(slopes.states) - i - 1)])
-        error = np.square(slopes.deviations(settled, i, np.array(constants_of([settled]))[:, None]))
+        last = np.array(constants_of([settled]))[:, None]
+        error = np.square(slopes.deviations(vector_field([settled]), i, last))
         mean = float(error.mean())
         return Matched(settled, mean, cost_of(mean, slopes.n_points, len(settled)))
     return None
@@ -154,10 +156,10 @@ def match(slopes: Slopes, i: int, equation: Equation) -> Matched | None:
 
 def matched_constants(slopes: Slopes, i: int, equation: Equation, constants: NDArray) -> NDArray:
     """The constants (n_constants,) of least squares from these on."""
-    size = np.where(constants == 0, 1.0, np.abs(constants))
+    field, size = vector_field([equation]), np.where(constants == 0, 1.0, np.abs(constants))
 
     def residuals(shifts: NDArray) -> NDArray:
-        return slopes.deviations(equation, i, constants[:, None] + size[:, None] * shifts)
+        return slopes.deviations(field, i, constants[:, None] + size[:, None] * shifts)
 
     def jacobian(shift: NDArray, step: float = 1e-6) -> NDArray:
         nearby = shift[:, None] + step * np.eye(len(shift), len(shift) + 1)

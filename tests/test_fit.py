@@ -78,6 +78,14 @@ def test_the_object(charged):
     assert panel.get_ylabel() == "x_0" and len(panel.lines) == 2
 
 
+def test_a_prediction_may_be_long():
+    """Fifty periods, asked for at three times."""
+    given = np.stack([np.cos(TIMES), -np.sin(TIMES)], axis=1)
+    found = fit(TIMES, given, n_samples=0)
+    end = 100 * np.pi
+    assert found.predict([0, 1, end], [1.0, 0.0])[-1] == pytest.approx([1, 0], abs=1e-3)
+
+
 def test_saved_and_reloaded_it_predicts_the_same(charged):
     again = Fit.from_dict(json.loads(json.dumps(charged.to_dict())))
     assert str(again) == str(charged)

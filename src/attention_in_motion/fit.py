@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 TEMPERATURES = (0.1, 0.5, 1.0)
 HELD_OUT = 3  # laws that are checked on what they were not fitted to
 POOR, DOUBTFUL = 0.9, 0.999  # R² below which a note says so
+LONGEST = 20_000  # steps of a prediction, besides one for each of its times
 DECIMALS = 12  # of scaled values: the same curve is the same in any unit
 
 
@@ -96,7 +97,8 @@ class Law:
         system = change_units(self.system, units, rate)
         clock = T_FIRST + rate * (times - times[0])
         constants = np.array(constants_of(system))[:, None]
-        return curves(system, constants, (start / units)[:, None], clock)[0] * units
+        scaled = (start / units)[:, None]
+        return curves(system, constants, scaled, clock, extra_steps=LONGEST)[0] * units
 
     def sympy(self, digits: int | None = 4) -> list[sympy.Expr]:
         """The right-hand sides as SymPy expressions of x_0, x_1, …, with so many digits, or all."""
@@ -322,32 +324,37 @@ def laws_of(data: Measurements, tracks: Sequence[Track], shots: Sequence[Shot]) 
     found = []
     for shot in shots:
         law = law_of(data, tracks, shot)
-        if law is not None and math.isfinite(law.r2) and moves(law, data):
+        if law is not None:
             held = held_out(tracks, shot) if len(found) < HELD_OUT else math.nan
             found.append(replace(law, held_out=held))
     return found
 
 
 def law_of(data: Measurements, tracks: Sequence[Track], shot: Shot) -> Law | None:
-    """The shot in the user's units, not yet held to anything; None where they have no numbers."""
+    """The shot in the user's units, not yet held to anything.
+
+    None where it ends before the data do, never leaves its start, or has no numbers in these units.
+    """
+    constants = np.array(constants_of(shot.system))[:, None]
+    pairs = list(zip(tracks, shot.starts, strict=True))
+    found = [curves(shot.system, constants, s[:, None], track.times)[0] for track, s in pairs]
+    if not any(moves(values, track) for values, (track, _) in zip(found, pairs, strict=True)):
+        return None
+    share = data.sizes / data.sizes.max()  # of the units, so that R² is that of the user's values
+    measured = np.concatenate([track.values for track in tracks]) * share
+    score = r2(measured, np.concatenate(found) * share)
     rate = (T_LAST - T_FIRST) / data.span
     with suppress(*UNREADABLE):
         system = Scale(0.0, rate, data.sizes).undo(shot.system)
-        starts = shot.starts * data.sizes
-        sizes = data.sizes.tolist()
-        law = Law(system, math.nan, math.nan, shot.cost, starts.tolist(), sizes)
-        pairs = zip(data.tracks, starts, strict=True)
-        values = np.concatenate([law.predict(track.times, start) for track, start in pairs])
-        measured = np.concatenate([track.values for track in data.tracks])
-        return replace(law, r2=r2(measured / data.sizes.max(), values / data.sizes.max()))
+        starts, sizes = (shot.starts * data.sizes).tolist(), data.sizes.tolist()
+        if math.isfinite(score):
+            return Law(system, score, math.nan, shot.cost, starts, sizes)
     return None
 
 
-def moves(law: Law, data: Measurements) -> bool:
-    """Whether the law's trajectory leaves its start, by 1 % of what the data do."""
-    track = data.tracks[0]
-    found = law.predict(track.times, law.starts[0]) / data.sizes
-    return bool((np.ptp(found, axis=0) > 0.01 * np.ptp(track.values / data.sizes, axis=0)).any())
+def moves(values: NDArray, track: Track) -> bool:
+    """Whether a trajectory (n, dimension) leaves its start, by 1 % of what the track does."""
+    return bool((np.ptp(values, axis=0) > 0.01 * np.ptp(track.values, axis=0)).any())
 
 
 def held_out(tracks: Sequence[Track], shot: Shot) -> float:

@@ -55,7 +55,12 @@ class Shot:
 
 
 def curves(
-    system: System, constants: NDArray, starts: NDArray, times: NDArray, tolerance: float = 1e-7
+    system: System,
+    constants: NDArray,
+    starts: NDArray,
+    times: NDArray,
+    tolerance: float = 1e-7,
+    extra_steps: int = EXTRA_STEPS,
 ) -> NDArray:
     """Trajectories (columns, n, dimension) of constants (n_constants, columns), starts likewise.
 
@@ -65,7 +70,7 @@ def curves(
         *(vector_field(system), starts, constants, times),
         bound=FAR**2,
         tolerance=tolerance,
-        max_steps=len(times) + EXTRA_STEPS,
+        max_steps=len(times) + extra_steps,
     )
     return values.transpose(2, 0, 1)
 

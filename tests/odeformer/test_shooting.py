@@ -35,6 +35,8 @@ def test_two_tracks_have_two_starts_and_one_constant():
 def test_residue_and_minor_terms_are_dropped_and_others_kept():
     cluttered = [["add", 1e-9, "add", "mul", -0.5, "x_0", "mul", 1e-8, "pow", "x_0", 3]]
     assert cleared(shoot(cluttered, [DECAY], 0), [DECAY]).system == RIGHT
+    shifted = [["mul", -0.5, "sin", "add", 1e-12, "x_0"]]
+    assert cleared(shoot(shifted, [DECAY]), [DECAY]).system[0][2:] == ["sin", "x_0"]
     minor = [["add", "mul", -0.505, "x_0", "mul", 0.01, "pow", "x_0", 2]]
     assert len(lightened(shoot(minor, [DECAY], 0), [DECAY]).system[0]) == 3
     needed = [["add", 0.25, "mul", -0.5, "x_0"]]

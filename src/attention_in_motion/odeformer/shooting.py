@@ -7,6 +7,7 @@ measured badly does not pin the trajectory, because it is a parameter like the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from attention_in_motion.odeformer.language.expressions import (
 from attention_in_motion.odeformer.language.tokens import Equation, System
 from attention_in_motion.odeformer.matching import FAR, cost_of, spreads, terms_of
 from attention_in_motion.odeformer.measurements import Track
+from attention_in_motion.odeformer.recognise import UNREADABLE
 from attention_in_motion.odeformer.systems.simulate import integrate
 
 EXTRA_STEPS = 150  # an integration that needs this many more than its points is given up
@@ -156,13 +158,20 @@ def distinct(shots: Iterable[Shot]) -> list[Shot]:
 
 
 def cleared(shot: Shot, tracks: Sequence[Track]) -> Shot:
-    """The shot without the residue of least squares, unless that matters."""
-    system = [
-        canonical(chain("add", [t for t, share in parts if share > RESIDUE] or [[0]]))
-        for parts in (shares(equation, tracks) for equation in shot.system)
-    ]
-    again = shoot(system, tracks, 0, shot.starts)
-    return again if again.cost <= shot.cost else shot
+    """The shot without the residue of least squares, unless that matters.
+
+    Residue are terms next to nothing on the data, and constants next to zero, as in sin(x + 10⁻¹²).
+    """
+    constants = [c if abs(c) > RESIDUE else 0.0 for c in constants_of(shot.system)]
+    for lighter in (with_constants(shot.system, constants), shot.system):
+        with suppress(*UNREADABLE):
+            parts = [shares(canonical(equation), tracks) for equation in lighter]
+            kept = [[term for term, share in some if share > RESIDUE] or [[0]] for some in parts]
+            system = [canonical(chain("add", terms)) for terms in kept]
+            again = shoot(system, tracks, 0, shot.starts)
+            if again.cost <= shot.cost:
+                return again
+    return shot
 
 
 def lightened(shot: Shot, tracks: Sequence[Track]) -> Shot:

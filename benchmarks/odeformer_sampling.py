@@ -11,7 +11,7 @@ as trained: only with --weights, a file that training wrote: temperature 0.1, at
 alike and ours computes an equal beginning once.
 The official side is the encoder, the copies of its output, and `generate`, without the greedy pass
 that the package runs besides. "kept" is what keys and values take, at most; both sides need twice
-as much while they extend it. Last, `fit` with 10 samples over one whole forward pass for every
+as much while they extend it. Last, `ask` with 10 samples over one whole forward pass for every
 token that these samples have, which is what they would cost without a cache. The sides take turns
 and each ratio is one of medians of CPU time. Without the official package only our own numbers are
 printed.
@@ -32,7 +32,7 @@ import torch
 
 from attention_in_motion.odeformer.network import decode
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.odeformer.recognise import fit
+from attention_in_motion.odeformer.recognise import ask
 from attention_in_motion.odeformer.weights import load
 
 ROOT = Path(__file__).parents[1]
@@ -155,8 +155,8 @@ def set_end_probability(sides: dict, probability: float) -> None:
         sides["official"].decoder.proj.bias[eos] = bias[eos]
 
 
-def time_fit(ours: Ours, temperature: float, repeats: int) -> None:
-    """`fit` with 10 samples over one whole forward pass per token of theirs."""
+def time_ask(ours: Ours, temperature: float, repeats: int) -> None:
+    """`ask` with 10 samples over one whole forward pass per token of theirs."""
     model, (times, values) = ours.model, oscillation()
     options = 10, temperature, torch.Generator().manual_seed(0)
     [decoded] = decode.sample(model, *ours.inputs, *options)
@@ -167,10 +167,10 @@ def time_fit(ours: Ours, temperature: float, repeats: int) -> None:
             seconds(lambda: model(*ours.inputs, half, torch.tensor([half.shape[1]])))[0]
             for _ in range(5)
         ]
-    fits = [seconds(lambda: fit(model, times, values, 10, temperature)) for _ in range(repeats)]
+    fits = [seconds(lambda: ask(model, times, values, 10, temperature)) for _ in range(repeats)]
     spent, without = median(t for t, _ in fits), median(passes) * n_tokens
     print(
-        f"{'fit':14s} ours      {spent:7.2f} s  {n_tokens} tokens, "
+        f"{'ask':14s} ours      {spent:7.2f} s  {n_tokens} tokens, "
         f"{len(fits[0][1].candidates)} candidates; over one forward pass per token "
         f"({without:.2f} s): {spent / without:.3f}"
     )
@@ -197,7 +197,7 @@ def main() -> None:
         model = load(options.weights)
         sides = {name: make(model) for name, make in makers.items()}
         compare("as trained", sides, 0.1, 200, options.repeats)
-    time_fit(sides["ours"], 0.1 if options.weights else 1.0, options.repeats)
+    time_ask(sides["ours"], 0.1 if options.weights else 1.0, options.repeats)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ PACKAGE = "attention_in_motion"
 FOLDERS = (
     *("paths", "statistics", "claims"),
     *("physics", "models", "training", "measures", "odeformer", "chapters", "figures"),
-    *("book", "cli", "__main__"),
+    *("fit", "book", "cli", "__main__"),
 )
 INSIDE = {
     "physics": ("oscillator", "uniform_motion"),
@@ -30,6 +30,7 @@ INSIDE = {
     ),
     "odeformer": (
         *("language", "systems", "network", "weights", "official", "recognise", "stream"),
+        *("measurements", "matching", "shooting", "proposals", "odebench"),
         *("inside", "train", "evaluation", "slopes", "tables", "derivative", "probes"),
     ),
     "chapters": ("posts", "page", "oscillators", "twins", "*", "contents"),
@@ -132,7 +133,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 98
+    assert len(lines) <= 105
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

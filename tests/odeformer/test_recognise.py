@@ -19,11 +19,11 @@ from attention_in_motion.odeformer.language.expressions import (
 from attention_in_motion.odeformer.network.decode import Decoded
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.recognise import (
+    Answers,
     Candidate,
-    Fit,
     Scale,
+    ask,
     distinct,
-    fit,
     predict,
     r2,
     rank,
@@ -135,7 +135,7 @@ def test_no_leaf_of_a_system_is_executed(monkeypatch, tmp_path, leaf):
         lambda: candidate.integrate([1.0], TIMES),
         lambda: refine(candidate, TIMES, logistic(TIMES)),
         lambda: candidate.expressions,
-        lambda: str(Fit([candidate])),
+        lambda: str(Answers([candidate])),
         lambda: scale.undo(system),
     ):
         with pytest.raises(ValueError, match=r"^equation ") as refused:
@@ -227,11 +227,11 @@ def scaled_logistic() -> list:
     return with_constants(LOGISTIC, [1.2 / rate, -0.4 * unit / rate])
 
 
-def test_fit_reads_unscales_and_ranks(writing):
+def test_asking_reads_unscales_and_ranks(writing):
     worse = [["mul", 0.2, "x_0"]]
     cut = tokens_of([["add", "x_0", "x_0"]])[:2]
     model = writing(cut, worse, scaled_logistic(), [["x_1"]], [["x_0"], ["x_1"]], worse)
-    found = fit(model, TIMES, logistic(TIMES))
+    found = ask(model, TIMES, logistic(TIMES))
     assert len(found.candidates) == 2
     best, second = found.candidates
     assert np.allclose(constants_of(best.system), [1.2, -0.4], rtol=1e-3)  # 4-digit words
@@ -239,12 +239,14 @@ def test_fit_reads_unscales_and_ranks(writing):
     assert (best.log_probability, second.log_probability) == (-2.0, -1.0)
     x = best.expressions[0].free_symbols.pop()
     assert math.isclose(best.expressions[0].subs(x, 2.0), 1.2 * 2 - 0.4 * 4, rel_tol=2e-3)
-    assert fit(model, TIMES, logistic(TIMES), refine=True).candidates[0].r2 > 1 - 1e-9
+    assert ask(model, TIMES, logistic(TIMES), refine=True).candidates[0].r2 > 1 - 1e-9
 
 
 def test_text_and_latex():
     system = [["mul", -0.50331, "x_1"], ["sin", "x_0"]]
-    found = Fit([Candidate(system, 0.98765, -3.217), Candidate([["x_0"], ["x_1"]], math.nan, -9.0)])
+    found = Answers(
+        [Candidate(system, 0.98765, -3.217), Candidate([["x_0"], ["x_1"]], math.nan, -9.0)]
+    )
     assert str(found).splitlines() == [
         "       R²     log p  x_0' | x_1'",
         "  0.98765     -3.22  -0.5033*x_1 | sin(x_0)",
@@ -257,7 +259,7 @@ def test_text_and_latex():
 
 
 def test_nothing_recognised(writing):
-    found = fit(writing([VOCABULARY.ids["add"]]), TIMES, logistic(TIMES), refine=True)
+    found = ask(writing([VOCABULARY.ids["add"]]), TIMES, logistic(TIMES), refine=True)
     assert found.candidates == []
     assert str(found) == "The model recognised no valid system."
     assert found._repr_latex_() is None
@@ -266,7 +268,7 @@ def test_nothing_recognised(writing):
 @pytest.mark.parametrize("method", ["sample", "greedy", "beam"])
 def test_every_method_on_a_model(method):
     model = with_words("x_0", "sin")
-    found, again = (fit(model, TIMES, logistic(TIMES), 20, 1.0, method, seed=1) for _ in range(2))
+    found, again = (ask(model, TIMES, logistic(TIMES), 20, 1.0, method, seed=1) for _ in range(2))
     assert found == again
     if method != "greedy":
         assert len(found.candidates) > 1
@@ -280,14 +282,14 @@ def test_every_method_on_a_model(method):
 def test_a_sequence_that_does_not_end_is_no_candidate(method):
     model = with_words("x_0")
     model.decoder.proj.bias.data[VOCABULARY.eos] = -100
-    assert fit(model, TIMES, logistic(TIMES), 2, 1.0, method).candidates == []
+    assert ask(model, TIMES, logistic(TIMES), 2, 1.0, method).candidates == []
 
 
 def test_seeds_differ_and_threads_do_not():
     model = with_words("x_0", "sin", "add", "mul")
 
-    def run(seed: int) -> Fit:
-        return fit(model, TIMES, logistic(TIMES), 10, 1.0, seed=seed)
+    def run(seed: int) -> Answers:
+        return ask(model, TIMES, logistic(TIMES), 10, 1.0, seed=seed)
 
     alone = [run(seed) for seed in range(3)]
     with ThreadPoolExecutor(3) as threads:
@@ -321,7 +323,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_sequence_breaks_it(writing, name):
     model = writing([VOCABULARY.ids[word] for word in HOSTILE[name]], scaled_logistic())
-    found = fit(model, TIMES, logistic(TIMES), refine=True)
+    found = ask(model, TIMES, logistic(TIMES), refine=True)
     assert found.candidates[0].r2 > 0.999
     assert len(found.candidates) <= 2 and str(found)
 
@@ -380,5 +382,5 @@ def test_bad_input_gets_one_line(changes, line):
     model = ODEFormer(CONFIG, torch.Generator())
     arguments = {"times": TIMES, "trajectory": logistic(TIMES)} | changes
     with pytest.raises(ValueError, match=f"^{line}.*$") as error:
-        fit(model, **arguments)
+        ask(model, **arguments)
     assert "\n" not in str(error.value)

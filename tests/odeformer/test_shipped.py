@@ -25,7 +25,7 @@ def ours():
 def recognised(model, name, **options):
     system, start, end = SYSTEMS[name]
     times = np.linspace(0, end, 40)
-    return recognise.fit(model, times, recognise.predict(system, start, times), **options)
+    return recognise.ask(model, times, recognise.predict(system, start, times), **options)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -1,7 +1,10 @@
-"""From a measured trajectory to an ODE system: scale, write, read, put back, integrate, rank.
+"""What a model writes about a trajectory: scale, write, read, put back, integrate, rank.
 
-    found = recognise.fit(model, times, trajectory)
+    found = recognise.ask(model, times, trajectory)
     print(found)
+
+This is the model alone, as the pages of the book measure it; an equation for your own data is the
+business of `attention_in_motion.fit`.
 
 Everything runs in process, without signals, and in bounded time, so it may run in any thread.
 Source: d'Ascoli et al., "ODEFormer" (2023), section 3, and package odeformer 0.1.7, whose path this
@@ -50,7 +53,7 @@ FEWEST_POINTS = 4
 LARGEST_POWER = 100  # an integer beyond this in a system is no recognition
 PREDICTION_STEPS = 1000  # an integration that needs this many more than its points is given up
 REFINING = 1e-10  # tolerance while constants are refined: their derivatives are differences
-REFINED = 3  # candidates whose constants `fit` refines, at most
+REFINED = 3  # candidates whose constants `ask` refines, at most
 FAR = 1e3  # residual, in standard deviations, of a trajectory that cannot be integrated
 
 UNREADABLE = (ValueError, ArithmeticError, RecursionError, SyntaxError)
@@ -175,7 +178,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Answers:
     """Candidates, best first by R², those that cannot be integrated last; possibly none."""
 
     candidates: list[Candidate]
@@ -277,7 +280,7 @@ def least_squares_steps(
 # Recognition
 
 
-def fit(
+def ask(
     model: ODEFormer,
     times: ArrayLike,
     trajectory: ArrayLike,
@@ -286,7 +289,7 @@ def fit(
     method: str = "sample",
     refine: bool = False,
     seed: int = 0,
-) -> Fit:
+) -> Answers:
     """The ODE systems that the model recognises in a trajectory, ranked by R².
 
     times (n,) rising, trajectory (n, dimension), in any units. method "sample" draws n_samples
@@ -313,7 +316,7 @@ def fit(
     points = torch.from_numpy(vocabulary.encode_points(*scale.apply(times, trajectory)))
     written = write(model, points, n_samples, temperature, method, seed)
     candidates = rank(distinct(vocabulary, written, dimension, scale), times, trajectory)
-    return Fit(refined(candidates, times, trajectory) if refine else candidates)
+    return Answers(refined(candidates, times, trajectory) if refine else candidates)
 
 
 def check_data(times: NDArray, trajectory: NDArray, max_dimension: int) -> None:

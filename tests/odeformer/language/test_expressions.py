@@ -12,7 +12,9 @@ from attention_in_motion.odeformer.language.expressions import (
     canonical,
     constants_of,
     from_sympy,
+    monic,
     round_constants,
+    rounded,
     skeleton,
     skeleton_hash,
     to_infix,
@@ -264,3 +266,32 @@ def test_constants_are_numbered_in_reading_order_over_all_equations():
     system = [["add", 2.0, "mul", 3.0, "x_0"], ["sin", "mul", 5.0, "x_1"], [7.0]]
     found = vector_field(system)(np.array([1.0, 0.1]), np.array(constants_of(system)))
     assert found.tolist() == [5.0, np.sin(0.5), 7.0]
+
+
+def test_digits_are_few_within_functions_too():
+    system = [["mul", -9.50912345, "sin", "add", 1.83385868422696, "mul", 0.101177628, "x_0"]]
+    assert to_infix(system) == "-9.509*sin(0.1012*x_0 + 1.834)"
+    assert "0.1012 x_{0}" in to_latex(system) and "1.834" in to_latex(system)
+
+
+def test_rounding_for_a_reader():
+    given = ["add", "mul", 1.0000000001, "x_1", "mul", 1e-30, "x_0"]
+    assert rounded([given], 4) == [["add", "mul", 1e-30, "x_0", "x_1"]]
+    assert rounded([["add", 0.30004, "mul", -0.5, "x_0"]], 3) == [["add", 0.3, "mul", -0.5, "x_0"]]
+
+
+def test_one_constant_fewer_in_a_quotient():
+    """−4.66 / (−0.25 x − 2) = 18.64 / (x + 8), the same function with one constant less."""
+    given = ["mul", -4.66, "pow", "add", -2.0, "mul", -0.25, "x_0", -1]
+    found = monic(given)
+    assert constants_of([found]) == pytest.approx([18.64, 8.0])
+    x = np.linspace(0, 3, 7)[None]
+    fields = [vector_field([e])(x, np.array(constants_of([e]))) for e in (given, found)]
+    assert np.allclose(*fields, rtol=1e-14)
+    inside = ["sin", "pow", "add", "mul", 2.0, "x_0", 4.0, 2]
+    assert constants_of([monic(inside)]) == [4.0, 2.0]
+
+
+def test_plain_symbols_match_those_of_a_user():
+    [x] = to_sympy(["mul", 2.0, "x_0"], real=None).free_symbols
+    assert x == sympy.Symbol("x_0") != sympy.Symbol("x_0", real=True)

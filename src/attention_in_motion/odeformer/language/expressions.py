@@ -272,6 +272,31 @@ def chain(operator: str, parts: list[Equation]) -> Equation:
     return words
 
 
+def monic(equation: Equation) -> Equation:
+    """The same in canonical form, with coefficient 1 for the last term of every sum under a power.
+
+    a x / (b x + c) has one constant too many: it becomes (a/b) x / (x + c/b).
+    """
+    return to_prefix(monic_sum(fold(equation, leaf_sum, node_sum)))
+
+
+def monic_sum(a: Sum) -> Sum:
+    """`monic` of a sum: the leading coefficients go before the powers."""
+    total: Sum = ()
+    for coefficient, monomial in a:
+        term: Sum = leaf_sum(coefficient)
+        for base, exponent in monomial:
+            inner = monic_sum(base[1]) if isinstance(base, tuple) else ()
+            lead = inner[-1][0] if base[0] == "sum" else 1
+            divided = (
+                (*((c / lead, m) for c, m in inner[:-1]), (1, *inner[-1][1:])) if inner else ()
+            )
+            base = (base[0], divided if base[0] == "sum" else inner) if inner else base
+            term = product(term, from_term(lead**exponent, ((base, exponent),)))
+        total = collect(total + term)
+    return total
+
+
 def round_constants(equation: Equation, decimals: int = 4) -> Equation:
     """Canonical form with every float rounded to so many decimals; what rounds to zero vanishes.
 
@@ -313,17 +338,20 @@ def skeleton_hash(text: str) -> int:
 # SymPy
 
 
-def to_sympy(equation: Equation) -> sympy.Expr:
-    """The equation as SymPy evaluates it; floats keep their 53 bits, variables are real symbols.
+def to_sympy(equation: Equation, real: bool | None = True) -> sympy.Expr:
+    """The equation as SymPy evaluates it; floats keep their 53 bits.
+
+    Variables are real symbols, which deep sines need to be evaluated in bounded time; real = None
+    gives plain ones, which equal any other of their name.
 
     Raises ValueError for an operator without a formula here or a malformed equation.
     """
-    return fold(equation, leaf_sympy, node_sympy)
+    return fold(equation, lambda word: leaf_sympy(word, real), node_sympy)
 
 
-def leaf_sympy(word: Leaf) -> sympy.Expr:
-    """A leaf for SymPy, a variable as a real symbol."""
-    return sympy.Symbol(word, real=True) if isinstance(word, str) else sympy.sympify(word)
+def leaf_sympy(word: Leaf, real: bool | None) -> sympy.Expr:
+    """A leaf for SymPy."""
+    return sympy.Symbol(word, real=real) if isinstance(word, str) else sympy.sympify(word)
 
 
 def node_sympy(operator: str, *arguments: sympy.Expr) -> sympy.Expr:
@@ -368,15 +396,34 @@ def from_sympy(expression: sympy.Expr) -> Equation:
     raise ValueError(f"expression holds {expression}: must be sums, products, powers and sin")
 
 
+def rounded(system: System, digits: int) -> System:
+    """The system with so many significant digits per constant, and without 1.0 as a factor.
+
+    Monic, so that no double sign is left; what cancels at that precision is gone.
+    """
+    short = [
+        [float(f"{w:.{digits}g}") if isinstance(w, float) else w for w in monic(e)] for e in system
+    ]
+    plain = [[int(w) if isinstance(w, float) and abs(w) == 1 else w for w in e] for e in short]
+    return [canonical(equation) for equation in plain]
+
+
+def with_digits(equation: Equation, digits: int) -> sympy.Expr:
+    """The equation for a reader: SymPy with so many digits, within functions too."""
+    short = to_sympy(equation).evalf(digits)
+    floats = short.atoms(sympy.Float)
+    return short.xreplace({number: sympy.Float(number, digits) for number in floats})
+
+
 def to_latex(system: System, digits: int = 4) -> str:
     """LaTeX of a system, one line per dimension, constants with so many significant digits."""
     lines = []
     for i, equation in enumerate(system):
-        right = sympy.latex(to_sympy(equation).evalf(digits))
+        right = sympy.latex(with_digits(equation, digits))
         lines.append(rf"\dot{{x}}_{{{i}}} = {right}")
     return r" \\ ".join(lines)
 
 
 def to_infix(system: System, digits: int = 4) -> str:
     """Text of a system, one equation per dimension joined by " | "."""
-    return " | ".join(str(to_sympy(equation).evalf(digits)) for equation in system)
+    return " | ".join(str(with_digits(equation, digits)) for equation in system)

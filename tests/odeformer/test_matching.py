@@ -1,0 +1,74 @@
+"""Constants from slopes, and terms added and dropped, on equations with known solutions."""
+
+import numpy as np
+import pytest
+
+from attention_in_motion.odeformer.language.expressions import constants_of, skeleton
+from attention_in_motion.odeformer.matching import (
+    front,
+    match,
+    match_all,
+    neighbours,
+    search,
+    slopes_of,
+    terms_of,
+)
+from attention_in_motion.odeformer.measurements import Track
+
+T = np.linspace(1, 10, 50)
+CIRCLE = Track(T, np.stack([np.cos(T), -np.sin(T)], axis=1))  # x' = y, y' = −x
+GROWTH = 3 * np.exp(1.2 * T) / (3e3 + np.exp(1.2 * T))  # x' = 1.2 x − 0.4 x²
+LOGISTIC = Track(T, GROWTH[:, None])
+
+
+def test_terms_and_neighbours():
+    equation = ["add", 0.5, "add", "mul", 2.0, "x_0", "mul", 3.0, "pow", "x_0", 2]
+    assert terms_of(equation) == [[0.5], ["mul", 2.0, "x_0"], ["mul", 3.0, "pow", "x_0", 2]]
+    assert terms_of(["x_0"]) == [["x_0"]]
+    near = {skeleton([one]) for one in neighbours(equation, 1)}
+    fewer = {"add C x_0", "add C pow x_0 2", "add x_0 pow x_0 2"}
+    assert near == {*fewer, "add C add x_0 add pow x_0 2 pow x_0 3"}
+
+
+def test_constants_are_matched_from_far_away():
+    slopes = slopes_of([LOGISTIC])
+    start = ["add", "mul", -9.0, "x_0", "mul", 7.0, "pow", "x_0", 2]
+    found = match(slopes, 0, start)
+    assert constants_of([found.equation]) == pytest.approx([1.2, -0.4], rel=1e-3)
+    assert found.error < 1e-7
+
+
+def test_what_cannot_be_computed_is_no_match():
+    assert match(slopes_of([LOGISTIC]), 0, ["cos", "x_0"]) is None
+
+
+def test_the_search_finds_a_term_that_nobody_proposed():
+    best = search(slopes_of([LOGISTIC]), 0, [["mul", 0.5, "x_0"]])[0]
+    assert skeleton([best.equation]) == "add x_0 pow x_0 2"
+
+
+def test_a_search_without_rounds_keeps_to_what_is_proposed():
+    found = search(slopes_of([LOGISTIC]), 0, [["sin", "x_0"]], rounds=0)
+    assert {skeleton([one.equation]) for one in found} == {"sin x_0", "add C x_0"}
+
+
+def test_equations_of_different_proposals_are_combined():
+    proposed = [[["mul", 0.3, "x_1"], ["sin", "x_1"]], [["sin", "x_0"], ["mul", 0.3, "x_0"]]]
+    best = match_all([CIRCLE], proposed, fast=True)[0]
+    assert [skeleton([equation]) for equation in best] == ["x_1", "x_0"]
+    assert constants_of(best) == pytest.approx([1, -1], rel=1e-3)
+
+
+def test_only_what_is_better_may_be_longer():
+    found = search(slopes_of([CIRCLE]), 0, [])
+    kept = sorted(front(found), key=lambda one: len(one.equation))
+    errors = [one.error for one in kept]
+    assert errors == sorted(errors, reverse=True) and len(kept) < len(found)
+
+
+def test_two_tracks_match_as_one():
+    later = Track(T, np.stack([np.sin(T), np.cos(T)], axis=1))
+    both = slopes_of([CIRCLE, later])
+    assert both.n_points == 100
+    found = match(both, 1, ["mul", 0.5, "x_0"])
+    assert constants_of([found.equation]) == pytest.approx([-1], rel=1e-3)

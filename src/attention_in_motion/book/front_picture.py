@@ -163,7 +163,7 @@ def equation() -> Panel:
     observed = recognise.predict(system, start, times)
     options = {"n_samples": p.n_samples, "temperature": p.temperature, "seed": p.seed}
     network = weights.load(p.model)
-    best = recognise.fit(network, times, observed, **options, refine=True).candidates[0]
+    best = recognise.ask(network, times, observed, **options, refine=True).candidates[0]
     found = best.integrate(observed[0], times)
     return Panel(
         "4 · Can it write down the law?",

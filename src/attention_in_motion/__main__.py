@@ -45,7 +45,7 @@ class Commands(click.Group):
             status = said(error, getattr(error, "status", 2))
         except OSError as error:
             status = said(error, 3)
-        raise SystemExit(status)
+        raise SystemExit(status or 0)
 
 
 def said(what: object, status: int) -> int:

@@ -30,7 +30,7 @@ from attention_in_motion.book import parameters, progress
 from attention_in_motion.book.parameters import defaults as defaults
 from attention_in_motion.book.parameters import literal as literal
 from attention_in_motion.chapters import contents
-from attention_in_motion.paths import BOOK, RUNS, require_checkout
+from attention_in_motion.paths import BOOK, RUNS, require_checkout, save_atomically
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -148,13 +148,7 @@ def key_of(values: Mapping[str, Any]) -> str:
 
 def put(path: Path, text: str) -> None:
     """Write a file whole or not at all, with the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    save_atomically(lambda partial: partial.write_text(text, encoding="utf-8"), path)
 
 
 def label(path: Path) -> str:

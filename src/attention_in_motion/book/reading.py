@@ -40,7 +40,10 @@ def collect(source: Path) -> list[Reading]:
         raise ValueError(f"{source}: no such file or folder")
     if source.suffix == ".json" and not source.name.endswith(".glue.json"):
         found = json.loads(source.read_text(encoding="utf-8"))
-        return [Reading(one["page"], one["parameters"], one["claims"]) for one in found]
+        try:
+            return [Reading(one["page"], one["parameters"], one["claims"]) for one in found]
+        except (KeyError, TypeError):
+            raise ValueError(f"{source}: holds no readings of pages") from None
     pages = [source] if source.is_file() else sorted(pages_below(source))
     found = [reading for page in pages if (reading := read(page)) is not None]
     if not found:

@@ -48,7 +48,7 @@ def execute(point: Point) -> Reading:
         done = pages.execute(pages.client(notebook, source.parent), source.name)
     if done.fault is not None:
         kept = point.path.with_suffix(".traceback.txt")
-        write(done.traceback, kept)
+        pages.put(kept, done.traceback)
         raise ValueError(f"{done.fault} (traceback in {kept})")
     return reading.of_notebook(done.notebook)
 
@@ -70,12 +70,7 @@ def settle(point: Point, path: Path, run: Callable[[Point], Reading]) -> tuple[R
 
 def keep(found: Reading, path: Path) -> None:
     """Write a reading."""
-    write(reading.as_json([found]) + "\n", path)
-
-
-def write(text: str, path: Path) -> None:
-    """Write a text atomically."""
-    save_atomically(lambda partial: partial.write_text(text, encoding="utf-8"), path)
+    pages.put(path, reading.as_json([found]) + "\n")
 
 
 def finished(point: Point, path: Path | None = None) -> Reading | None:
@@ -87,7 +82,7 @@ def finished(point: Point, path: Path | None = None) -> Reading | None:
         (found,) = reading.collect(path)
         if (found.page, found.parameters) == (point.page, point.values):
             return found
-    except (TypeError, ValueError):  # what is no JSON, or no reading
+    except ValueError:  # what is no JSON, or no reading
         pass
     raise ValueError(f"{path}: is not the reading of {point.page} that belongs there; delete it")
 
@@ -171,7 +166,7 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
 def note_seconds(page: str, seconds: float) -> None:
     """Add to what is known about how long the page takes: the last hundred points."""
     known = [*seconds_of(page), round(seconds, 1)][-100:]
-    write(json.dumps(known) + "\n", folder(page) / "seconds.json")
+    pages.put(folder(page) / "seconds.json", json.dumps(known) + "\n")
 
 
 def seconds_of(page: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""The page on the library names every module that a reader may use."""
+"""The pages on the library name every module that a reader may use."""
 
 from pathlib import Path
 
@@ -12,7 +12,8 @@ NOT_SHOWN = ("cli", "figures", "__main__")
 
 
 def test_no_module_is_missing():
-    listed = (BOOK / "api.md").read_text(encoding="utf-8").split()
+    pages = [path.read_text(encoding="utf-8") for path in BOOK.glob("api*.md")]
+    listed = "\n".join(pages).split()
     for path in SOURCE.rglob("*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         name = ".".join(("attention_in_motion", *parts))

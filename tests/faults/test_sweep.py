@@ -99,15 +99,24 @@ def test_workers_killed_in_mid_sweep_lose_no_point(folder, monkeypatch, count):
     count("Dask workers killed in mid-sweep, each point once", len(killed))
 
 
-def once(folder, before, n):
-    """What had a result before was not started again; all there now."""
-    again = [g for g, times in starts(folder).items() if times > 1 and g in before]
-    return not again and before.items() <= results().items() and whole(folder, n)
+def once(folder, before, n, counted=None):
+    """What had a result before was not started again; all there now.
+
+    `counted` has how often points had been started when `before` was taken: what was killed in the
+    middle had to be, twice.
+    """
+    return kept(folder, before, counted) and whole(folder, n)
+
+
+def kept(folder, before, counted=None):
+    """What had a result before was not started again, and has it still."""
+    again = [g for g in before if starts(folder)[g] > (counted or {}).get(g, 1)]
+    return not again and before.items() <= results().items()
 
 
 def test_a_client_killed_and_started_again_goes_on(folder, begun, count):
     rounds, n = share(10), 4 * share(10) + 4
-    before = {}
+    before, counted = {}, {}
     for _ in range(rounds):
         client, had = begun(HERE / "toy.py", folder, 0.3, n), len(before)
         until(lambda had=had: len(results()) >= had + 2, "two more points")
@@ -115,9 +124,10 @@ def test_a_client_killed_and_started_again_goes_on(folder, begun, count):
         client.kill()
         client.wait()
         until(lambda f=family: not any(map(alive, f)), "the client's workers to end")
-        before = results()
+        assert kept(folder, before, counted)
+        before, counted = results(), starts(folder)
     assert begun(HERE / "toy.py", folder, 0.1, n).wait(timeout=LONG) == 0
-    assert once(folder, before, n)
+    assert once(folder, before, n, counted)
     count("Dask clients killed and started again, each point once", rounds)
 
 

@@ -9,11 +9,7 @@ after each row; rows that are there, of the same weights and settings, are not c
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import click
@@ -44,7 +40,6 @@ from attention_in_motion.odeformer.slopes import (
 )
 from attention_in_motion.odeformer.systems.trajectories import Sample
 from attention_in_motion.odeformer.tables import Row
-from attention_in_motion.odeformer.weights import path_of
 
 
 def head_costs(model: ODEFormer, data: Data, seen: Mapping[str, Tensor], heads: Row) -> Row:
@@ -160,18 +155,11 @@ def main(models: tuple[str, ...], out: Path, n_untrained: int, seed: int, small:
     """python -m attention_in_motion.odeformer.derivative; see the module's text."""
     little = {"n_curves": 48, "n_systems": 80, "n_random": 2, "n_decoded": 8, "n_permutations": 99}
     settings = Settings(**(little if small else {}), seed=seed)
-    command = f"python -m attention_in_motion.odeformer.derivative {shlex.join(sys.argv[1:])}"
+    asked = {"models": models, "out": out, "n_untrained": n_untrained}
     try:
-        for model in models:
-            path_of(model)  # refuse an unknown name before the work begins
-        data = Data(settings)
-        found = tables.extend(
-            *(out, asdict(settings), command, models, n_untrained),
-            *(lambda: data.raw, partial(row_of, data)),
-        )
+        click.echo(tables.of_command("derivative", settings, Data, row_of, **asked))
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
-    click.echo(f"{out}: {len(found['rows'])} models")
 
 
 if __name__ == "__main__":

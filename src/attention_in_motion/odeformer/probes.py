@@ -11,10 +11,8 @@ are known for trained models only.
 from __future__ import annotations
 
 import math
-import shlex
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +45,6 @@ from attention_in_motion.odeformer.systems.scale import T_FIRST, T_LAST, Scale
 from attention_in_motion.odeformer.systems.sigmoids import draw_sigmoids, times
 from attention_in_motion.odeformer.systems.trajectories import Sample
 from attention_in_motion.odeformer.tables import Row
-from attention_in_motion.odeformer.weights import path_of
 
 MOST_WORDS = 64  # of an answer
 WORST, BEST = 2.0, -12.0  # log(1 − R²) is cut there
@@ -388,18 +385,11 @@ def main(models: tuple[str, ...], out: Path, n_untrained: int, seed: int, small:
     little = {"n_curves": 48, "n_pairs": 24, "n_systems": 60, "n_unseen": 60, "n_linear": 60}
     little |= {"n_random": 2, "n_decoded": 8}
     settings = Settings(**(little if small else {}), seed=seed)
-    command = f"python -m attention_in_motion.odeformer.probes {shlex.join(sys.argv[1:])}"
+    asked = {"models": models, "out": out, "n_untrained": n_untrained}
     try:
-        for model in models:
-            path_of(model)  # refuse an unknown name before the work begins
-        data = Data(settings)
-        found = tables.extend(
-            *(out, asdict(settings), command, models, n_untrained),
-            *(lambda: data.raw, partial(row_of, data)),
-        )
+        click.echo(tables.of_command("probes", settings, Data, row_of, **asked))
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
-    click.echo(f"{out}: {len(found['rows'])} models")
 
 
 if __name__ == "__main__":

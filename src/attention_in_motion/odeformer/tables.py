@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,33 @@ from torch import Tensor
 from tqdm import tqdm
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig, order_numbers
-from attention_in_motion.odeformer.weights import load, record_of
+from attention_in_motion.odeformer.weights import load, path_of, record_of
 from attention_in_motion.training.descent import save_atomically
 
 Row = dict[str, Any]
 UNTRAINED = "untrained-"
+
+
+def of_command(
+    module: str,
+    settings: Any,
+    data_of: Callable[[Any], Any],
+    row_of: Callable[[Any, ODEFormer, bool], Row],
+    *,
+    models: Sequence[str],
+    out: Path,
+    n_untrained: int,
+) -> str:
+    """What `python -m attention_in_motion.odeformer.<module>` does, and what it says at its end.
+
+    Unknown models are refused before the work begins: data_of(settings) draws what row_of scores.
+    """
+    for model in models:
+        path_of(model)
+    data = data_of(settings)
+    command = f"python -m attention_in_motion.odeformer.{module} {shlex.join(sys.argv[1:])}"
+    rest = command, models, n_untrained, lambda: data.raw, partial(row_of, data)
+    return f"{out}: {len(extend(out, asdict(settings), *rest)['rows'])} models"
 
 
 def extend(

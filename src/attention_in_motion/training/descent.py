@@ -92,7 +92,8 @@ def clip_per_seed(parameters: list[nn.Parameter], n_seeds: int, limit: float) ->
     grads = [p.grad for p in parameters if p.grad is not None]
     if n_seeds == 1:  # a few products for all together: what a GPU waits for is their number
         norm = torch.stack(torch._foreach_norm(grads)).norm().clamp(min=1e-12)  # ()
-        return torch._foreach_mul_(grads, (limit / norm).clamp(max=1.0))
+        torch._foreach_mul_(grads, (limit / norm).clamp(max=1.0))
+        return
     norms = torch.stack([g.reshape(n_seeds, -1).norm(dim=1) for g in grads]).norm(dim=0)  # (seed,)
     factor = (limit / norms.clamp(min=1e-12)).clamp(max=1.0)
     for g in grads:

@@ -67,8 +67,16 @@ RULES = rules(
     claim(
         "P4.20",
         "steep sigmoids derail the model",
-        "share recognised of sigmoids with steepness 4 and 8 whose start is at most e^-6 from 1",
+        "the released model's share recognised of steep sigmoids, as P4.20m says",
         at_most=0.5,
+        seeds=False,
+    ),
+    claim(
+        "P4.20m",
+        "steep sigmoids derail ours",
+        "share recognised of sigmoids with steepness 4 and 8 whose start is at least e^-6 from 1",
+        at_most=0.5,
+        kind="ours",
         seeds=False,
     ),
     claim(
@@ -82,7 +90,7 @@ RULES = rules(
     claim(
         "P4.34",
         "our model recognises one-dimensional systems",
-        "share recognised of the one-dimensional families, without noise",
+        "share recognised of the one-dimensional families on their documented ranges, no noise",
         at_least=0.8,
         kind="ours",
         seeds=False,
@@ -90,8 +98,16 @@ RULES = rules(
     claim(
         "P4.35",
         "... and two-dimensional ones",
-        "share recognised of the two-dimensional families, without noise",
+        "share recognised of the two-dimensional families on their documented ranges, no noise",
         at_least=0.6,
+        kind="ours",
+        seeds=False,
+    ),
+    claim(
+        "P4.35b",
+        "... oscillators among them",
+        "lower of the shares recognised of undamped and damped oscillators with omega up to 3",
+        at_least=0.8,
         kind="ours",
         seeds=False,
     ),
@@ -104,9 +120,17 @@ RULES = rules(
         seeds=False,
     ),
     claim(
+        "P4.36b",
+        "... of systems whose form it knows",
+        "lower of the shares of right operators and right signs, new systems of the families",
+        at_least=0.97,
+        kind="ours",
+        seeds=False,
+    ),
+    claim(
         "P4.37",
         "what it finds is the equation, not the curve",
-        "share recognised at a new start over the share at the given start, families",
+        "of the families' systems recognised at the given start, the share also at a new one",
         at_least=0.9,
         kind="ours",
         seeds=False,
@@ -126,17 +150,38 @@ FREE, SATURATED = (2.0, 4.0, 6.0), (9.0, 12.0)
 
 # name: (system in prefix notation, start, end of the time span)
 EXAMPLES: dict[str, tuple[list[list], list[float], float]] = {
-    "x' = −0.5 x": ([["mul", -0.5, "x_0"]], [2.0], 6),
-    "x' = 0.8 x (1 − x / 5)": ([["mul", "x_0", "add", 0.8, "mul", -0.16, "x_0"]], [0.5], 10),
-    "x' = 0.7 sin(x + 0.4)": ([["mul", 0.7, "sin", "add", 0.4, "x_0"]], [0.5], 8),
-    "x' = y, y' = −2 x": ([["x_1"], ["mul", -2.0, "x_0"]], [1.0, 0.5], 5),
-    "x' = x − 0.5 x y, y' = −y + 0.3 x y": (
+    "decay: x' = −0.5 x": ([["mul", -0.5, "x_0"]], [2.0], 6),
+    "logistic: x' = 0.8 x (1 − x / 5)": (
+        [["mul", "x_0", "add", 0.8, "mul", -0.16, "x_0"]],
+        [0.5],
+        10,
+    ),
+    "oscillator: x' = y, y' = −2 x": ([["x_1"], ["mul", -2.0, "x_0"]], [1.0, 0.5], 5),
+    "damped: x' = y, y' = −4 x − 0.4 y": (
+        [["x_1"], ["add", "mul", -4.0, "x_0", "mul", -0.4, "x_1"]],
+        [1.0, 0.5],
+        6,
+    ),
+    "pendulum: x' = y, y' = −2 sin x": (
+        [["x_1"], ["mul", -2.0, "sin", "x_0"]],
+        [2.0, 0.5],
+        8,
+    ),
+    "Lotka–Volterra: x' = x − 0.5 x y, y' = −y + 0.3 x y": (
         [
             ["add", "x_0", "mul", -0.5, "mul", "x_0", "x_1"],
             ["add", "mul", -1.0, "x_1", "mul", 0.3, "mul", "x_0", "x_1"],
         ],
         [2.0, 1.0],
         9,
+    ),
+    "van der Pol: x' = y, y' = (1 − x²) y − x": (
+        [
+            ["x_1"],
+            ["add", "mul", "add", 1.0, "mul", -1.0, "pow", "x_0", 2, "x_1", "mul", -1.0, "x_0"],
+        ],
+        [1.0, 0.5],
+        10,
     ),
 }
 

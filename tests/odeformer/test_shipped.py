@@ -66,12 +66,13 @@ def test_the_evaluation_is_of_these_weights_and_agrees_with_their_validation():
 
 
 def test_further_seeds_are_other_members_of_one_run():
-    first, second = (weights.record_of(f"short-{seed}") for seed in (1, 2))
-    for seed, record in ((1, first), (2, second)):
+    """They stand within .1 nats of each other, and none is another's copy."""
+    records = [weights.record_of(name) for name in weights.REPLICATES]
+    for seed, record in enumerate(records):
         assert record["seed"] == seed and f"--seed {seed} " in record["command"]
-    assert {**first["config"], "seed": 0} == {**second["config"], "seed": 0}
-    losses = [record["validation"]["loss"] for record in (first, second)]
-    assert losses[0] != losses[1] and abs(losses[0] - losses[1]) < 0.1
+        assert {**record["config"], "seed": 0} == {**records[0]["config"], "seed": 0}
+    losses = [record["validation"]["loss"] for record in records]
+    assert len(set(losses)) == len(losses) and max(losses) - min(losses) < 0.1
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -89,4 +90,4 @@ def test_the_exponential_needs_no_refinement(ours):
 
 
 def test_shipped_odeformer_weights_stay_small():
-    assert sum(path.stat().st_size for path in weights.SHIPPED.iterdir()) < 60e6
+    assert sum(path.stat().st_size for path in weights.SHIPPED.iterdir()) <= 75e6

@@ -37,6 +37,6 @@ def test_a_missing_table_is_named():
 
 
 def test_untrained_models_differ_from_each_other_and_are_of_one_geometry():
-    first, second = (tables.untrained("short-1", k) for k in (0, 1))
+    first, second = (tables.untrained("twin-0", k) for k in (0, 1))
     assert first.config == second.config
     assert not torch.equal(first.encoder.ffns[0].lin1.weight, second.encoder.ffns[0].lin1.weight)

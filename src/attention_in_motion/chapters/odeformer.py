@@ -200,9 +200,9 @@ def row_of(rows: list[dict], group: str, condition: str, method: str = "10 sampl
     return next(row for row in rows if keys.items() <= row.items())
 
 
-def worst_kind(tokens: list[dict], kinds: list[str]) -> dict:
-    """The kind of word that is written right least often, on all held-out systems."""
-    chosen = [row for row in tokens if row["systems"] == "all" and row["kind"] in kinds]
+def worst_kind(tokens: list[dict], kinds: list[str], systems: str = "all") -> dict:
+    """The kind of word that is written right least often: on all held-out systems, or a part."""
+    chosen = [row for row in tokens if row["systems"] == systems and row["kind"] in kinds]
     return min(chosen, key=lambda row: row["share"])
 
 
@@ -228,6 +228,26 @@ def tokens_table(tokens: list[dict]) -> str:
         by_kind.setdefault(row["kind"], []).append(entry)
     lines = ["| word | right, all held-out systems | families alone |", "|---|---|---|"]
     return "\n".join(lines + [f"| {kind} | {' | '.join(e)} |" for kind, e in by_kind.items()])
+
+
+def families_table(result: dict, conditions: list[str]) -> str:
+    """Markdown, a row a family: the share kept, and recognised shares of ten samples and ceilings.
+
+    `result` is the evaluation's; the conditions are the given start and both starts.
+    """
+    given, both = conditions
+    columns = [("10 samples", given), ("10 samples", both)]
+    columns += [(f"true form, {how}", both) for how in ("written", "refined")]
+    lines = [
+        "| family | kept of those drawn | recognised | at both starts "
+        "| true form, its constants as words | refined |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, counts in result["population"].items():
+        found = [row_of(result["rows"], name, at, method) for method, at in columns]
+        shares = " | ".join(f"{row['share']:.2f}" for row in found)
+        lines.append(f"| {name} | {counts['kept'] / counts['drawn']:.2f} | {shares} |")
+    return "\n".join(lines)
 
 
 def shown(candidate: Candidate) -> str:

@@ -29,39 +29,40 @@ def odeformer_path(
     return figure
 
 
-def recognised(rows: list[dict], conditions: list[str], methods: list[str]) -> Figure:
-    """Share and interval per group of systems: one panel per condition, one colour per method."""
+def recognised(rows: list[dict], conditions: list[str], methods: dict[str, str]) -> Figure:
+    """Share and interval per group of systems: one panel per condition, {method: its colour}."""
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    size = {"width": 3.6, "height": 0.3 * len(groups) + 1, "sharey": True}
+    size = {"width": 3.6, "height": 0.34 * len(groups) + 1.2, "sharey": True}
     figure, axes = panels(len(conditions), **size)
-    colours = dict(zip(methods, ("model", "third", "linear"), strict=True))
+    chosen = [row for row in rows if row["method"] in methods]
     for ax, condition in zip(axes, conditions, strict=True):
-        for row in rows:
-            if row["condition"] != condition or row["method"] not in colours:
-                continue
-            colour = COLOURS[colours[row["method"]]]
-            y = groups.index(row["group"]) + 0.2 * (methods.index(row["method"]) - 1)
-            ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1)
-            ax.plot(row["share"], y, "o", color=colour, markersize=4)
+        for row in chosen:
+            if row["condition"] == condition:
+                colour = COLOURS[methods[row["method"]]]
+                y = groups.index(row["group"]) + 0.2 * (list(methods).index(row["method"]) - 1)
+                ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1)
+                ax.plot(row["share"], y, "o", color=colour, markersize=4)
         ax.set(title=condition, xlim=(-0.02, 1.02), xlabel="share with R² > 0.9")
     axes[0].set(yticks=range(len(groups)), yticklabels=groups)
     axes[0].invert_yaxis()
-    for method, colour in colours.items():
-        axes[-1].plot([], [], "o", color=COLOURS[colour], label=method)
-    axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    for method, colour in methods.items():
+        axes[0].plot([], [], "o", color=COLOURS[colour], label=method)
+    figure.legend(loc="outside upper center", ncols=len(methods))
     return figure
 
 
 def worked(examples: dict[str, tuple]) -> Figure:
-    """One panel per (times, observed, curve): against time in 1-D, a phase portrait in 2-D."""
-    figure, axes = panels(len(examples), width=2.7, height=2.7)
+    """One panel per (times, observed (n, dimension), curve): what was found through the points."""
+    figure, axes = panels(len(examples), width=4.2, height=2.7, columns=2)
     for ax, (name, (times, observed, curve)) in zip(axes, examples.items(), strict=True):
-        flat = observed.shape[1] == 1
-        for values, style in ((observed, "."), (curve, "-")):
-            pair = (times, values) if flat else (values[:, 0], values[:, 1])
-            ax.plot(*pair, style, color=COLOURS["control" if style == "." else "model"])
-        ax.set(title=name, xlabel="t" if flat else "x", ylabel="x" if flat else "y")
-        ax.title.set_fontsize(8)
+        for k, colour in enumerate(("model", "second")[: observed.shape[1]]):
+            style = {"color": COLOURS[colour]}
+            ax.plot(times, observed[:, k], ".", **style, label=f"{'xy'[k]}, observed")
+            ax.plot(times, curve[:, k], "-", **style, label=f"{'xy'[k]}, found")
+        kind, equations = name.split(": ")
+        ax.set_title(f"{kind}\n{equations}", fontsize=10)
+        ax.set(xlabel="t")
+    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 

@@ -330,20 +330,26 @@ def rows_of(
 
 def recognition(model: ODEFormer, config: StreamConfig, seed: int, n: int) -> list[Row]:
     """Rows of every group, condition and method; see `row`. n cases from each source."""
-    cases, rows = draw_cases(config, seed, n), []
-    for level, (condition, (noise, every)) in enumerate(CONDITIONS.items()):
-        rng = np.random.default_rng([EVALUATION, seed, len(cases), level])
-        clean = [Sample(c.system, c.times, c.values, "") for c in cases]
-        observed = [corrupt(rng, sample, 0.0, noise).values[::every] for sample in clean]
-        times = cases[0].times[::every]
-        answers = ask(model, times, observed, seed)
-        answers["polynomial"] = [Answer([(polynomial(times, v), 0.0)], 0.0) for v in observed]
-        for method, given in (answers | ceilings(model, cases, observed, times)).items():
-            wrong = [answer.wrong_dimension for answer in given]
-            given_start, new_start = score(cases, observed, given, every)
-            both = [min(pair) for pair in zip(given_start, new_start, strict=True)]
-            for start, values in zip(STARTS, (given_start, new_start, both), strict=True):
-                rows += rows_of(cases, f"{start}, {condition}", method, values, wrong)
+    cases = draw_cases(config, seed, n)
+    return [row for condition in CONDITIONS for row in under(model, cases, condition, seed)]
+
+
+def under(model: ODEFormer, cases: Sequence[Case], condition: str, seed: int) -> list[Row]:
+    """The rows of one condition; they do not depend on which others are asked for."""
+    noise, every = CONDITIONS[condition]
+    rng = np.random.default_rng([EVALUATION, seed, len(cases), list(CONDITIONS).index(condition)])
+    clean = [Sample(c.system, c.times, c.values, "") for c in cases]
+    observed = [corrupt(rng, sample, 0.0, noise).values[::every] for sample in clean]
+    times = cases[0].times[::every]
+    answers = ask(model, times, observed, seed)
+    answers["polynomial"] = [Answer([(polynomial(times, v), 0.0)], 0.0) for v in observed]
+    rows = []
+    for method, given in (answers | ceilings(model, cases, observed, times)).items():
+        wrong = [answer.wrong_dimension for answer in given]
+        given_start, new_start = score(cases, observed, given, every)
+        both = [min(pair) for pair in zip(given_start, new_start, strict=True)]
+        for start, values in zip(STARTS, (given_start, new_start, both), strict=True):
+            rows += rows_of(cases, f"{start}, {condition}", method, values, wrong)
     return rows
 
 

@@ -21,12 +21,11 @@ from attention_in_motion.training.run import sha256
 
 SHIPPED = DATA / "odeformer"
 PLACES = {
-    "ours": SHIPPED / "main.safetensors",
-    "short-1": SHIPPED / "short-1.safetensors",  # further seeds, of a shorter run
-    "short-2": SHIPPED / "short-2.safetensors",
-    "twin-0": SHIPPED / "twin-0.safetensors",  # the released geometry, narrow; seeds to follow
+    "ours": SHIPPED / "ours.safetensors",  # the released geometry, narrow
+    **{f"twin-{k}": SHIPPED / f"twin-{k}.safetensors" for k in range(2)},  # seeds, a shorter run
     "official": RUNS / "official" / "odeformer.safetensors",  # after convert-official
 }
+REPLICATES = [name for name in PLACES if name.startswith("twin-")]
 TIED = {"decoder.proj.weight": "decoder.embeddings.weight"}  # one tensor, stored once
 
 

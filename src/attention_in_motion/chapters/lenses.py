@@ -11,6 +11,10 @@ A_ij |v_j|, summed over the decoder's layers and heads, mean over the words of t
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from attention_in_motion.chapters.page import claim, rules
 from attention_in_motion.chapters.twins import Scored
 
@@ -21,6 +25,7 @@ class Parameters(Scored):
     """What the page may be given."""
 
     page = PAGE
+    arms: Annotated[str, Field(min_length=1)]
 
 
 REPEATS = "share of words, not after a constant, whose lens at decoder layer 0 says the word before"

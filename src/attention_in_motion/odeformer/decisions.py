@@ -92,7 +92,7 @@ def lens_scores(model: ODEFormer, samples: Sequence[Sample]) -> Row:
 
 
 def scores(vocabulary: Vocabulary, words: Words, said: lens.Reading) -> Row:
-    """By kind of the right word, and of all, by layer.
+    """By kind of the right word, of all words and of those that are no number, by layer.
 
     "agrees": the share whose likeliest word is that of the end; "certainty": its mean probability;
     "nats": of the right word; "decided": the share of words decided at each layer; "repeats": the
@@ -107,8 +107,11 @@ def scores(vocabulary: Vocabulary, words: Words, said: lens.Reading) -> Row:
         "nats": said.nats,
         "decided": lens.decided_at(said.word) == layers,
     }
+    inside = torch.isin(kinds, torch.tensor([KINDS.index(kind) for kind in NUMBERS])).long()
     found: Row = {
-        name: lens.share_by_kind(values, every, ["all"]) | lens.share_by_kind(values, kinds, KINDS)
+        name: lens.share_by_kind(values, every, ["all"])
+        | lens.share_by_kind(values, inside, ["no number"])
+        | lens.share_by_kind(values, kinds, KINDS)
         for name, values in of.items()
     }
     return found | {"repeats": repeats(vocabulary, words, said.word)}

@@ -108,5 +108,5 @@ def test_profiles_have_a_line_a_model():
 
 def test_marked_curves_show_coordinates_over_the_mass():
     values = np.stack([TIMES, -2 * TIMES], axis=1)
-    [ax] = figures.marked_curves({"one": (TIMES, values, TIMES)}).axes
+    [ax] = figures.marked_curves({"one": (TIMES, values, torch.from_numpy(TIMES))}).axes
     assert min(ax.lines[1].get_ydata()) == -1 and len(ax.collections) == 1

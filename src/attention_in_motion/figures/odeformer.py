@@ -116,8 +116,8 @@ def by_place(
 ) -> Figure:
     """Scores by place: {title: (seeds (model, place), untrained (model, place), {name: level})}.
 
-    One dot a model; levels are dashed lines, that of the "rule" is dotted. `known` gives what the
-    post has, {title: by place}, as crosses: NaN where it has nothing.
+    One dot a model, nothing for a group without models; levels are dashed lines, that of the "rule"
+    is dotted. `known` gives what the post has, {title: by place}, as crosses, NaN for nothing.
     """
     figure, axes = panels(len(titles), width=3.9, height=3.2, sharey=True)
     for ax, (title, (ours, null, levels)) in zip(axes, titles.items(), strict=True):
@@ -126,6 +126,8 @@ def by_place(
             (0.1, null, "control", "untrained"),
         ):
             values = np.asarray(rows, dtype=float)  # (model, place)
+            if not values.size:
+                continue
             x = np.broadcast_to(np.arange(values.shape[1]) + shift, values.shape)
             style = {"color": COLOURS[colour], "alpha": 0.6, "markersize": 4}
             ax.plot(x.T, values.T, "o", **style)
@@ -220,8 +222,10 @@ def marked_curves(curves: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> 
         coordinates = zip(np.asarray(values).T, ("truth", "second"), ("x", "y"), strict=False)
         for x, colour, label in coordinates:
             ax.plot(times, x / np.abs(x).max(), color=COLOURS[colour], label=label)
-        share = np.asarray(mass) / np.max(mass)
-        ax.fill_between(times, share, color=COLOURS["model"], alpha=0.35, label="column mass")
+        mass = np.asarray(mass)
+        ax.fill_between(
+            times, mass / mass.max(), color=COLOURS["model"], alpha=0.35, label="column mass"
+        )
         ax.set(title=title, xlabel="t")
     axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

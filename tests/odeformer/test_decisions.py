@@ -45,6 +45,16 @@ def test_every_word_of_every_answer_is_there_once(model):
     assert int(last.sum()) == len(SAMPLES)
 
 
+def test_passes_of_few_systems_give_what_one_pass_gives(model, monkeypatch):
+    together = decisions.words_of(model, SAMPLES)
+    monkeypatch.setattr(decisions, "AT_ONCE", 4)
+    apart = decisions.words_of(model, SAMPLES)
+    for a, b in zip(together[1:], apart[1:], strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(together.streams, apart.streams, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
 def test_scores_are_shares_and_sum_to_one_where_they_must(model):
     found = decisions.lens_scores(model, SAMPLES)
     for one in found.values():

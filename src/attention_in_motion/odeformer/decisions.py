@@ -23,6 +23,7 @@ from attention_in_motion.odeformer.tables import Row
 
 NUMBERS = ("sign", "mantissa", "exponent")  # the words of a constant
 OF_THE_POST = 12  # decoder layers
+AT_ONCE = 64  # systems of a pass: its attention is recorded, too
 
 
 def at_depth(layer: int, n_layers: int) -> int:
@@ -48,6 +49,15 @@ class Words(NamedTuple):
 @torch.no_grad()
 def words_of(model: ODEFormer, samples: Sequence[Sample]) -> Words:
     """What the decoder holds while it reads the right answers, padding left out."""
+    starts = range(0, len(samples), AT_ONCE)
+    parts = [words_at_once(model, samples[i : i + AT_ONCE], i) for i in starts]
+    streams, *rest = zip(*parts, strict=True)
+    by_layer = [torch.cat(layer) for layer in zip(*streams, strict=True)]
+    return Words(by_layer, *map(torch.cat, rest))
+
+
+def words_at_once(model: ODEFormer, samples: Sequence[Sample], first: int) -> Words:
+    """`words_of` in one pass, whose systems are counted from `first`."""
     batch = as_batch(model, samples)
     tokens, n_tokens = batch["tokens"], batch["n_tokens"] - 1
     memory = model.encode(batch["points"], batch["n_points"])
@@ -55,7 +65,7 @@ def words_of(model: ODEFormer, samples: Sequence[Sample]) -> Words:
     real = within(n_tokens, tokens.shape[1] - 1)  # (batch, length)
     system, position = real.nonzero().T
     streams = [seen[f"layer_norm2.{i}.after"][real] for i in range(len(model.decoder.ffns))]
-    return Words(streams, tokens[:, :-1][real], tokens[:, 1:][real], position, system)
+    return Words(streams, tokens[:, :-1][real], tokens[:, 1:][real], position, system + first)
 
 
 Carry = Callable[[Tensor], Tensor]

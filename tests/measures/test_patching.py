@@ -69,13 +69,6 @@ def test_taking_from_itself_changes_nothing_and_from_another_its_part_alone():
     assert torch.equal(found[:, 1], other[:, 1]) and torch.equal(found[:, 2:], X[:, 2:])
 
 
-def test_a_change_of_one_position_leaves_the_others():
-    mean = patching.mean_of(X)
-    found = run({"out": patching.at_position(2, patching.all_at_mean(mean))})
-    assert torch.allclose(found[:, 2], mean.expand(4, 6))
-    assert torch.equal(found[:, :2], X[:, :2]) and torch.equal(found[:, 3:], X[:, 3:])
-
-
 def test_the_model_is_as_before_afterwards():
     run({"out": patching.all_at_mean(torch.zeros(6).double())})
     assert torch.equal(MODEL(X), X)

@@ -44,8 +44,9 @@ def test_logits_are_those_of_the_model_where_the_sign_is_chosen(signs):
 
 def test_patching_a_run_with_itself_changes_nothing_and_the_last_stream_turns_the_sign(signs):
     place = "layer_norm2.2.after"
-    itself = {place: taken_from(signs.seen[place], slice(None), of_signs.AT)}
+    itself = {place: taken_from(signs.seen[place], slice(None))}
     assert torch.equal(signs.gaps(itself), signs.plain)
+    assert torch.equal(signs.gaps({}), signs.plain)
     assert signs.lost({}) == (0, 0)
     assert signs.lost(of_signs.swap(signs, place)) == pytest.approx((2, 2), abs=1e-4)
 
@@ -92,7 +93,7 @@ def test_the_lens_at_the_last_layer_says_what_the_model_says(signs):
     found = of_signs.sign_scores(signs)
     falling = found["falling"]
     assert falling["minus"].shape == (3,) and falling["decided"].sum() == pytest.approx(1)
-    end = signs.seen["layer_norm2.2.after"][:6, of_signs.AT]
+    end = signs.seen["layer_norm2.2.after"][:6, 0]
     with torch.no_grad():
         minus = signs.logits(end).softmax(-1)[:, 1]
     assert falling["minus"][-1] == pytest.approx(float(minus.mean()))

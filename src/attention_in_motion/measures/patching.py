@@ -91,15 +91,3 @@ def taken_from(other: Tensor, *where: object) -> Change:
         return h
 
     return change
-
-
-def at_position(position: int, inner: Change) -> Change:
-    """A change (…, n, d) of one position alone; 0 is the first."""
-    here = (..., slice(position, position + 1), slice(None))
-
-    def change(h: Tensor) -> Tensor:
-        h = h.clone()
-        h[here] = inner(h[here])
-        return h
-
-    return change

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attention_in_motion.measures import attention_maps as maps
 from attention_in_motion.measures.lens import decided_at
 from attention_in_motion.measures.patching import (
     Change,
-    at_position,
     directions_at_mean,
     heads_at_mean,
     patched,
@@ -27,6 +26,7 @@ from attention_in_motion.measures.patching import (
 from attention_in_motion.models.activations import record
 from attention_in_motion.odeformer.decisions import at_depth
 from attention_in_motion.odeformer.inside import as_batch
+from attention_in_motion.odeformer.network.cache import Cache
 from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.slopes import CHOSEN, SCORED
 from attention_in_motion.odeformer.systems.families import log_uniform
@@ -52,10 +52,27 @@ def exponentials(rng: np.random.Generator, n: int, n_points: int) -> list[Sample
     ]
 
 
+class LastWord(nn.Module):
+    """The decoder at one word, again and again; what it has read before is kept in a cache.
+
+    Its recorded activations have that one position: () → logits (rows, words).
+    """
+
+    def __init__(self, cache: Cache, tokens: Tensor) -> None:
+        super().__init__()
+        self.decoder, self.cache, self.tokens = cache.decoder, cache, tokens
+
+    def forward(self) -> Tensor:
+        logits = self.cache.step(self.tokens)
+        self.cache.length -= 1  # the next step writes over this one
+        return logits
+
+
 class Signs:
     """A model that has read pairs of exponentials, up to the sign: first all falling ones.
 
-    Raises ValueError for an odd number of samples, or answers whose second word is no sign.
+    `seen` are the decoder's activations where the sign is chosen, with that one position. Raises
+    ValueError for an odd number of samples, or answers whose second word is no sign.
     """
 
     @torch.no_grad()
@@ -63,21 +80,17 @@ class Signs:
         if len(samples) % 2:
             raise ValueError(f"samples = {len(samples)}: must be pairs, falling and rising")
         vocabulary, batch = model.config.vocabulary, as_batch(model, samples)
-        self.model, self.samples = model, list(samples)
+        self.model, self.samples, tokens = model, list(samples), batch["tokens"]
         self.signs = [vocabulary.ids[word] for word in "+-"]
-        if not torch.isin(batch["tokens"][:, AT + 1], torch.tensor(self.signs)).all():
+        if not torch.isin(tokens[:, AT + 1], torch.tensor(self.signs)).all():
             raise ValueError("samples: the second word of every answer must be a sign")
-        self.tokens, self.n_points = batch["tokens"][:, : AT + 1], batch["n_points"]
-        self.n_tokens = torch.full((len(samples),), AT + 1)
-        self.memory = model.encode(batch["points"], self.n_points)
-        self.seen = record(model.decoder, *self.inputs)
+        cache = Cache(model, batch["points"], batch["n_points"])
+        cache.step(tokens[:, 0])
+        self.last = LastWord(cache, tokens[:, AT])
+        found = record(self.last)
+        self.seen = {name.removeprefix("decoder."): one for name, one in found.items()}
         self.partner = torch.arange(len(samples)).roll(len(samples) // 2)
         self.plain = self.gaps({})
-
-    @property
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the decoder is given."""
-        return self.tokens, self.n_tokens, self.memory, self.n_points
 
     @property
     def n_layers(self) -> int:
@@ -86,10 +99,9 @@ class Signs:
 
     @torch.no_grad()
     def gaps(self, changes: Mapping[str, Change]) -> Tensor:
-        """By pair, with changes inside the decoder: (pairs,)."""
-        with patched(self.model.decoder, changes):
-            hidden = self.model.decoder(*self.inputs)[:, AT]
-        return gaps_of(self.logits(hidden))
+        """By pair, with changes inside the decoder where the sign is chosen: (pairs,)."""
+        with patched(self.last, {f"decoder.{name}": one for name, one in changes.items()}):
+            return gaps_of(self.last()[:, self.signs])
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Of + and −, in this order: (…, width) → (…, 2)."""
@@ -108,7 +120,7 @@ class Signs:
     def mean(self, place: str) -> Tensor:
         """The mean of an activation at the sign, over the even pairs: (…, d), heads in front."""
         even = torch.cat([half[CHOSEN] for half in self.seen[place].chunk(2)])
-        return even[..., AT, :].mean(0)
+        return even[..., 0, :].mean(0)
 
 
 def gaps_of(logits: Tensor) -> Tensor:
@@ -131,7 +143,7 @@ def sign_scores(signs: Signs) -> Row:
     says the wrong sign at some layer and the right one at the end.
     """
     hidden = torch.stack(
-        [signs.seen[f"layer_norm2.{i}.after"][:, AT] for i in range(signs.n_layers)]
+        [signs.seen[f"layer_norm2.{i}.after"][:, 0] for i in range(signs.n_layers)]
     )
     two = signs.logits(hidden)  # (layer, systems, 2)
     proj = signs.model.decoder.proj
@@ -162,7 +174,7 @@ def sign_scores(signs: Signs) -> Row:
 
 def swap(signs: Signs, place: str, heads: int | slice | None = None) -> dict[str, Change]:
     """At the sign the activation becomes the partner's; of some heads alone, if they are given."""
-    where = (slice(None), AT) if heads is None else (slice(None), heads, AT)
+    where = (slice(None),) if heads is None else (slice(None), heads)
     return {place: taken_from(signs.seen[place][signs.partner], *where)}
 
 
@@ -196,12 +208,12 @@ def dimension_scores(signs: Signs, n_random: int, seed: int) -> Row:
     rows, axes = np.random.default_rng(seed), torch.eye(width)
 
     def lost(directions: Tensor) -> tuple[float, float]:
-        return signs.lost({place: at_position(AT, directions_at_mean(directions, mean))})
+        return signs.lost({place: directions_at_mean(directions, mean)})
 
     single = torch.tensor([lost(axis[None]) for axis in axes])  # (width, 2)
     best = int(single[:, 0].argmax())
     others = [i for i in rows.permutation(width).tolist() if i != best][:n_random]
-    falling, rising = signs.seen[place][:, AT].chunk(2)
+    falling, rising = signs.seen[place][:, 0].chunk(2)
     difference = (falling - rising)[CHOSEN].mean(0, keepdim=True)
     drawn = torch.from_numpy(rows.standard_normal((n_random, 1, width))).float()
     return {
@@ -223,7 +235,7 @@ def magnitude_heads(signs: Signs) -> dict[str, Tensor]:
     x = torch.from_numpy(np.array([sample.values[:, 0] for sample in signs.samples]))[:, None]
     rows = []
     for i in range(signs.n_layers):
-        weights = signs.seen[f"encoder_attn.{i}.weights"][:, :, AT].double()  # (system, head, n)
+        weights = signs.seen[f"encoder_attn.{i}.weights"][:, :, 0].double()  # (system, head, n)
         found = maps.correlation(weights, x.expand_as(weights))
         rows.append(torch.stack(found.chunk(2)).mean(0))  # (pair, head)
     by_layer = torch.stack(rows, dim=1)  # (pair, layer, head)
@@ -242,7 +254,7 @@ def magnitude_costs(signs: Signs, heads: Mapping[str, Tensor], n_random: int, se
     def lost(flat: Sequence[int]) -> float:
         inside = {i: [h % count for h in flat if h // count == i] for i in range(len(means))}
         changes = {
-            f"encoder_attn.{i}.heads": at_position(AT, heads_at_mean(chosen, means[i]))
+            f"encoder_attn.{i}.heads": heads_at_mean(chosen, means[i])
             for i, chosen in inside.items()
             if chosen
         }

@@ -85,3 +85,28 @@ def test_models_are_dots_by_place_and_levels_lines():
 def test_stencils_have_a_panel_a_layer_and_a_line_a_model():
     figure = figures.stencils(np.arange(-2, 3), np.ones((6, 4, 5)))
     assert [len(ax.lines) for ax in figure.axes] == [7] * 4
+
+
+def test_token_charts_have_a_word_in_each_cell():
+    words = [["a", "b_0", "c"], ["d", "e", "f"]]
+    figure = figures.token_chart(["x", "y"], [row[:2] for row in words], torch.rand(2, 2))
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["a", "b0", "d", "e"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["x", "y"]
+
+
+def test_profiles_have_a_line_a_model():
+    drawn = {
+        "one": (TIMES, np.ones((6, 5)), np.zeros((20, 5))),
+        "two": (TIMES, np.ones((2, 5)), []),
+    }
+    first, second = figures.profiles(drawn, "t", "mass", mark=0.6).axes
+    assert len(first.lines) == 6 + 20 + 2 + 1 and len(second.lines) == 2 + 2 + 1
+    labels = [text.get_text() for text in second.get_legend().get_texts()]
+    assert labels == ["untrained", "trained", "the post"]
+
+
+def test_marked_curves_show_coordinates_over_the_mass():
+    values = np.stack([TIMES, -2 * TIMES], axis=1)
+    [ax] = figures.marked_curves({"one": (TIMES, values, torch.from_numpy(TIMES))}).axes
+    assert min(ax.lines[1].get_ydata()) == -1 and len(ax.collections) == 1

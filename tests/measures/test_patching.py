@@ -62,6 +62,13 @@ def test_one_head_and_one_direction_lose_their_part_alone():
     assert torch.allclose(found @ across.T, X @ across.T)
 
 
+def test_taking_from_itself_changes_nothing_and_from_another_its_part_alone():
+    other = noise(4, 5, 6, seed=3)
+    assert torch.equal(run({"out": patching.taken_from(X, slice(None), 1)}), X)
+    found = run({"out": patching.taken_from(other, slice(None), 1)})
+    assert torch.equal(found[:, 1], other[:, 1]) and torch.equal(found[:, 2:], X[:, 2:])
+
+
 def test_the_model_is_as_before_afterwards():
     run({"out": patching.all_at_mean(torch.zeros(6).double())})
     assert torch.equal(MODEL(X), X)

@@ -1,4 +1,4 @@
-"""Figures of chapter 5's first page."""
+"""Figures of chapter 5."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ def by_place(
 ) -> Figure:
     """Scores by place: {title: (seeds (model, place), untrained (model, place), {name: level})}.
 
-    One dot a model; levels are dashed lines, that of the "rule" is dotted. `known` gives what the
-    post has, {title: by place}, as crosses: NaN where it has nothing.
+    One dot a model, nothing for a group without models; levels are dashed lines, that of the "rule"
+    is dotted. `known` gives what the post has, {title: by place}, as crosses, NaN for nothing.
     """
     figure, axes = panels(len(titles), width=3.9, height=3.2, sharey=True)
     for ax, (title, (ours, null, levels)) in zip(axes, titles.items(), strict=True):
@@ -127,6 +127,8 @@ def by_place(
             (0.1, null, "control", "untrained"),
         ):
             values = np.asarray(rows, dtype=float)  # (model, place)
+            if not values.size:
+                continue
             x = np.broadcast_to(np.arange(values.shape[1]) + shift, values.shape)
             style = {"color": COLOURS[colour], "alpha": 0.6, "markersize": 4}
             ax.plot(x.T, values.T, "o", **style)
@@ -149,13 +151,82 @@ def by_place(
     return figure
 
 
-def stencils(lags: ArrayLike, ours: ArrayLike) -> Figure:
-    """What layers add to the readable slope from so many points away: (model, layer, lag)."""
+def stencils(lags: ArrayLike, ours: ArrayLike, ylabel: str = "added to the slope") -> Figure:
+    """What layers add to a point from so many points away: (model, layer, lag)."""
     values = np.asarray(ours)
     figure, axes = panels(values.shape[1], width=2.7, height=2.4)
     for layer, ax in enumerate(axes):
         ax.axhline(0, color=COLOURS["control"], linewidth=0.8)
         ax.plot(lags, values[:, layer].T, color=COLOURS["model"], alpha=0.6, linewidth=1)
         ax.set(title=f"layer {layer}", xlabel="points away")
-    axes[0].set_ylabel("added to the slope")
+    axes[0].set_ylabel(ylabel)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------
+# The page on lenses
+
+
+def token_chart(written: list[str], words: list[list[str]], certainty: Tensor) -> Figure:
+    """What each layer (row) says at each position (column), on the colour of its probability.
+
+    words and certainty by (layer, position); `written` is what the model writes there.
+    """
+    layers, positions = certainty.shape
+    figure, (ax,) = panels(1, width=0.75 * positions + 2, height=0.32 * layers + 1.2)
+    shown = ax.imshow(certainty.numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    for (row, column), sure in np.ndenumerate(certainty.numpy()):
+        colour = "white" if sure < 0.6 else "black"
+        options = {"ha": "center", "va": "center", "fontsize": 7, "color": colour}
+        ax.text(column, row, words[row][column].replace("_", ""), **options)
+    ax.set(xlabel="written", ylabel="decoder layer", yticks=range(layers))
+    ax.set_xticks(range(positions), written[:positions], fontsize=8)
+    ax.invert_yaxis()
+    ax.grid(False)
+    figure.colorbar(shown, ax=ax, label="probability")
+    return figure
+
+
+def profiles(
+    titles: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
+    xlabel: str,
+    ylabel: str,
+    mark: float | None = None,
+    names: tuple[str, str] = ("trained", "untrained"),
+) -> Figure:
+    """Lines over x, one a model: {title: (x (n,), ours (model, n), null (model, n))}.
+
+    A dotted line stands at x = `mark`; `names` are those of the two groups.
+    """
+    figure, axes = panels(len(titles), width=3.9, height=3.0)
+    for ax, (title, (x, ours, null)) in zip(axes, titles.items(), strict=True):
+        groups = zip((null, ours), ("control", "model"), names[::-1], strict=True)
+        for rows, colour, label in groups:
+            values = np.asarray(rows, dtype=float).reshape(-1, len(x))
+            ax.plot(x, values.T, color=COLOURS[colour], alpha=0.6, linewidth=1)
+            ax.plot([], [], color=COLOURS[colour], label=label)
+        if mark is not None:
+            ax.axvline(mark, color=COLOURS["truth"], linestyle=":", label="the post")
+        ax.set(title=title, xlabel=xlabel)
+    axes[0].set_ylabel(ylabel)
+    axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def marked_curves(curves: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Figure:
+    """Per curve (times, values (n, dimension), mass (n,)): coordinates over a head's column mass.
+
+    Every line is divided by its largest size.
+    """
+    figure, axes = panels(len(curves), width=3.2, height=2.4, sharey=True)
+    for ax, (title, (times, values, mass)) in zip(axes, curves.items(), strict=True):
+        coordinates = zip(np.asarray(values).T, ("truth", "second"), ("x", "y"), strict=False)
+        for x, colour, label in coordinates:
+            ax.plot(times, x / np.abs(x).max(), color=COLOURS[colour], label=label)
+        mass = np.asarray(mass)
+        ax.fill_between(
+            times, mass / mass.max(), color=COLOURS["model"], alpha=0.35, label="column mass"
+        )
+        ax.set(title=title, xlabel="t")
+    axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -1,6 +1,7 @@
 """Mean patching: a head, a layer or a direction says what it says on average, whatever it reads.
 
-Each function returns a change for `models.activations.replaced`, so that
+Or it says what it says of another input. Each function returns a change for
+`models.activations.replaced`, so that
 
     with patched(model, {"encoder.attentions.2.heads": heads_at_mean([7], mean)}):
         ...
@@ -77,5 +78,16 @@ def directions_at_mean(directions: Tensor, mean: Tensor) -> Change:
     def change(h: Tensor) -> Tensor:
         along = basis.to(h.dtype)
         return h - ((h - mean.to(h.dtype)) @ along) @ along.T
+
+    return change
+
+
+def taken_from(other: Tensor, *where: object) -> Change:
+    """The part [where] of an activation becomes that of `other`, of the same shape."""
+
+    def change(h: Tensor) -> Tensor:
+        h = h.clone()
+        h[where] = other[where].to(h.dtype)
+        return h
 
     return change

@@ -40,9 +40,13 @@ def of_command(
     for model in models:
         path_of(model)
     data = data_of(settings)
-    command = f"python -m attention_in_motion.odeformer.{module} {shlex.join(sys.argv[1:])}"
-    rest = command, models, n_untrained, lambda: data.raw, partial(row_of, data)
+    rest = command_line(module), models, n_untrained, lambda: data.raw, partial(row_of, data)
     return f"{out}: {len(extend(out, asdict(settings), *rest)['rows'])} models"
+
+
+def command_line(module: str) -> str:
+    """The command that is running, as the table records it."""
+    return f"python -m attention_in_motion.odeformer.{module} {shlex.join(sys.argv[1:])}"
 
 
 def extend(

@@ -1,0 +1,157 @@
+"""The section on lenses: what its numbers are made of, on a table with planted scores."""
+
+import pytest
+
+from attention_in_motion.chapters import lens_scores, twins
+from attention_in_motion.chapters import lenses as chapter
+from attention_in_motion.odeformer import tables
+
+LAYERS = 12
+
+
+def steps(*ends):
+    """Twelve numbers: the first from layer 0 on, each next one from its layer on."""
+    return [[value for at, value in ends if at <= i][-1] for i in range(LAYERS)]
+
+
+def lens(middle):
+    return {
+        "agrees": {"all": steps((0, 0.1), (6, middle), (11, 1.0))},
+        "certainty": {
+            "all": steps((0, 0.2), (7, 0.4), (11, 0.7)),
+            "no number": steps((0, 0.2), (11, 0.9)),
+            "mantissa": steps((0, 0.0), (11, 0.1)),
+        },
+        "repeats": {"otherwise": steps((0, 0.8), (1, 0)), "after a constant": steps((0, 0.3))},
+    }
+
+
+def row_with(shift, trained=True):
+    length = {"share": 0.4 + shift, "sixty": 0.1 + shift, "longer": 0.5}
+    row = {
+        "words": {"logit": lens(0.3), "tuned": lens(0.5 + shift)},
+        "sign": {
+            "lens": {
+                "plus then minus": 0.2 + shift,
+                "falling": {"leads": 0.5 + shift},
+                "rising": {"leads": 0.1},
+            },
+            "magnitude best": 0.7,
+        },
+        "attended": {
+            "sinks best": 0.25,
+            "lengths": {"25": length | {"sixty": 0.3 + shift}, "50": length},
+            "moves": {"time": 0.9, "value": 0.2, "smallest": 0.06},
+            "smooth": {"weighted": 0.9, "plain": 0.7},
+        },
+        "extrema": {
+            "encoder": [0.6, 0.9, 0.1],
+            "decoder": steps((0, 0.2), (5, 0.45), (6, 0.3)),
+            "separate": steps((0, 0.1), (6, 0.35), (7, 0.2)),
+        },
+        "avoids": 0.55,
+        "layers": {"x": [0.9, 0.1, 0.2], "extrema": [0.3, 0.9, 0.2], "slope": [0.1, 0.2, 0.8]},
+        "diagonals": {"ratio": [-1.0, -2.0, -3.0]},
+        "subtracted": [-0.2, -0.4, -0.3],
+    }
+    if trained:
+        heads = {"chosen": [[0.1, 0.5], [0.2, 0.2]], "scored": [[0.1, 0.4], [0.9, 0.2]]}
+        row["sign"]["costs"] = {
+            "swaps": {"heads": heads},
+            "dimension": {"best": 0.6, "others": [0.1, 0.3], "direction": 0.9},
+            "magnitude": {"best": 0.5, "random": [0.1, 0.1]},
+        }
+        row["point costs"] = {"point": 0.05, "others": [0.01, 0.03]}
+        row["head costs"] = {"best": 1, "heads": [0.01, 0.05, 0.03]}
+        row["subtraction costs"] = {"own": 0.5, "another": 0.1}
+    return row
+
+
+def table():
+    rows = {f"model-{i}": row_with(0.3 + i / 100) for i in range(6)}
+    rows |= {f"untrained-{i}": row_with(0.0, trained=False) for i in range(20)}
+    return {"command": "", "settings": {}, "raw": {}, "rows": rows}
+
+
+def test_each_claim_has_the_number_that_its_rule_says():
+    row = row_with(0.3)
+    found = lens_scores.reading(row, {}) | lens_scores.differences(row, {})
+    assert found | lens_scores.untested(row) == pytest.approx(
+        {
+            "P4.13m": 0.8,
+            "P4.13b": 0.8,
+            "P4.13c": 0.6,
+            "P4.13d": 0.8,
+            "P4.13e": 0.5,
+            "P4.13f": 0.5,
+            "P4.14m": 0.5,
+            "P4.14b": 0.8,
+            "P4.14c": 0.7,
+            "P4.14d": 0.4 - 0.4,
+            "P4.28m": 0.4,
+            "P4.28b": 0.3,
+            "P4.30m": 0.4,
+            "P4.30b": 0.7,
+            "P4.16m": 0.25,
+            "P4.17m": 0.5,
+            "P4.17b": 0.7,
+            "P4.17c": 0.5,
+            "P4.17e": 0.03,
+            "P4.18m": 0.7,
+            "P4.18b": 0.06,
+            "P4.31m": 0.9,
+            "P4.31b": 0.2,
+            "P4.32m": 0.55,
+            "P4.19m": 0.6,
+            "P4.19b": 0.35,
+            "P4.19c": 0.45,
+            "P4.19d": 0.03,
+            "P4.33m": 2 / 3,
+            "P4.21m": 2.0,
+            "P4.21b": 2.0,
+            "P4.21c": 0.3,
+            "P4.21d": 0.4,
+        }
+    )
+
+
+def test_every_rule_has_its_number_and_every_test_its_p_value():
+    ours, null = twins.scores(table(), lens_scores.reading, lens_scores.differences)
+    p_values = twins.p_values(ours, null)
+    tested = {i for i, rule in chapter.RULES.items() if rule.tested}
+    assert set(p_values) == tested - {"P4.17d"}
+    row = row_with(0.3)
+    bare = lens_scores.of_the_post(row)
+    assert set(bare) == {i for i, rule in chapter.RULES.items() if not rule.seeds}
+    assert all(f"{i}m" in chapter.RULES for i in bare)
+    assert set(ours) | set(lens_scores.untested(row)) | set(bare) | {"P4.17d"} == set(chapter.RULES)
+    assert p_values["P4.14b"] < 0.01 and p_values["P4.21m"] > 0.4  # there the null does as well
+
+
+def test_the_posts_claims_have_the_rules_of_ours_without_a_control():
+    for name in lens_scores.of_the_post(row_with(0.3)):
+        bare, ours = chapter.RULES[name], chapter.RULES[f"{name}m"]
+        assert (bare.low, bare.high) == (ours.low, ours.high)
+        assert ours.measure.startswith(bare.measure)
+
+
+def arm(name, seed, share):
+    return {"arm": name, "seed": seed, "lengths": {"25": {"share": share}}}
+
+
+def test_arms_are_compared_seed_by_seed_and_need_two_pairs(tmp_path):
+    path = tmp_path / "arms.json"
+    rows = {"a": arm("published", 0, 0.9), "b": arm("random", 0, 0.2)}
+    tables.write({"command": "", "rows": rows}, path)
+    with pytest.raises(ValueError, match="must be a table of two pairs of seeds or more"):
+        lens_scores.arms(str(path))
+    rows |= {"c": arm("random", 1, 0.3), "d": arm("published", 1, 0.5)}
+    tables.write({"command": "", "rows": rows}, path)
+    assert lens_scores.arms(str(path)) == pytest.approx([0.7, 0.2])
+    with pytest.raises(ValueError, match=r"nowhere\.json': no such file"):
+        lens_scores.arms("nowhere.json")
+
+
+def test_lists_of_models_are_stacked_by_their_path():
+    rows = {"a": row_with(0.3), "b": row_with(0.1)}
+    assert lens_scores.by_layer(rows, "diagonals", "ratio").shape == (2, 3)

@@ -15,12 +15,14 @@ What is measured, on whom and where, was fixed before any of the models measured
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from attention_in_motion.chapters.page import Parameters as PageParameters
 from attention_in_motion.chapters.page import claim, rules
+from attention_in_motion.chapters.twins import needed_direction, share_of_the_way
 
 if TYPE_CHECKING:
     from attention_in_motion.training.run import Run
@@ -135,13 +137,96 @@ RULES = rules(
 
 def runs(p: Parameters) -> dict[str, Run]:
     """One variate, two, and the post's own run: copies of one decaying exponential."""
-    from attention_in_motion.training.forecast import ForecastRun
+    from attention_in_motion.training import forecast
 
-    return {
-        "forecaster univariate": ForecastRun(),
-        "forecaster bivariate": ForecastRun(variates=2),
-        "forecaster decay": ForecastRun(seeds=(0,), only_decay=True, steps=1000),
-    }
+    return dict(forecast.all_runs())
 
 
 READ = ("P4.22", "P4.22b", "P4.22e", "P4.22f", "P4.22g", "P4.22i")  # have a null
+RIVAL = "last value"
+
+
+def table_of(p: Parameters) -> dict:
+    """The scores of all models: "shipped" with the weights, or the path of a table.
+
+    Raises ValueError, in one line, for one that is not there or lacks seeds or untrained models.
+    """
+    from attention_in_motion.chapters.twins import checked
+    from attention_in_motion.paths import DATA
+
+    return checked(p.table, DATA / "time_series.json")
+
+
+def skill(ours: dict, rival: dict, kind: int | None = None) -> float:
+    """1 − the ratio of two scores' CRPS, geometric means over series, or over those of a kind."""
+    pair = [s["log crps"] if kind is None else s["by kind"][kind] for s in (ours, rival)]
+    return 1 - math.exp(pair[0] - pair[1])
+
+
+def skills(row: dict, raw: dict, rival: str = RIVAL) -> dict[str, float]:
+    """The skill of a model over a rival on every set of series: {set: skill}."""
+    sets = row["forecast"]
+    return {name: skill(sets[name], raw["forecast"][name][rival]) for name in sets}
+
+
+def by_kind(row: dict, raw: dict, rival: str = RIVAL) -> list[float]:
+    """The skill of a model over a rival, by kind of function."""
+    ours, theirs = row["forecast"]["one variate"], raw["forecast"]["one variate"][rival]
+    return [skill(ours, theirs, kind) for kind in range(len(ours["by kind"]))]
+
+
+def reading(row: dict, raw: dict) -> dict[str, float]:
+    """What one model, trained or not, has for the claims that are read off it: {id: score}."""
+    found = skills(row, raw)
+    return {
+        "P4.22": found["one variate"],
+        "P4.22b": found["two variates"],
+        "P4.22e": min(by_kind(row, raw)),
+        "P4.22f": found["damped"],
+        "P4.22g": share_of_the_way(row["points"]["linear"], raw["neighbours"]),
+        "P4.22i": mean_area(row["features"]["topk"]),
+    }
+
+
+def differences(row: dict, raw: dict) -> dict[str, float]:
+    """What one trained model has for the claims that compare within it: {id: difference}."""
+    features, rivals = row["features"], raw["forecast"]["one variate"]
+    best = min(rivals.values(), key=lambda scores: scores["log crps"])
+    area = mean_area(features["topk"])
+    plain = max(mean_area(features[name]) for name in ("coordinates", "frozen"))
+    return {
+        "P4.22c": skill(row["forecast"]["one variate"], best),
+        "P4.22h": needed_direction(row["slope costs"]),
+        "P4.22j": area - mean_area(raw["features"]),
+        "P4.22k": area - plain,
+    }
+
+
+def untested(row: dict) -> dict[str, float]:
+    """What one trained model has for the claim without a test: {id: score}."""
+    return {"P4.22d": row["forecast"]["one variate"]["coverage"]}
+
+
+def mean_area(found: dict) -> float:
+    """Mean over kinds of the area of each kind's best feature."""
+    return sum(found["areas"]) / len(found["areas"])
+
+
+def areas_by_kind(rows: dict[str, dict], decoder: str) -> list[list[float]]:
+    """The area of the best feature by kind: one list a model."""
+    return [row["features"][decoder]["areas"] for row in rows.values()]
+
+
+def mean_skill(rows: dict[str, dict], name: str, rival: dict) -> float:
+    """The mean over models of their skill over a rival's scores on one set."""
+    return sum(skill(row["forecast"][name], rival) for row in rows.values()) / len(rows)
+
+
+def skills_by_kind(rows: dict[str, dict], raw: dict) -> list[list[float]]:
+    """The skill over the last value by kind of function: one list a model."""
+    return [by_kind(row, raw) for row in rows.values()]
+
+
+def slopes_by_place(rows: dict[str, dict]) -> list[list[float]]:
+    """Held-out R² of the slope after the embedding, then by layer: one list a model."""
+    return [row["points"]["linear"] for row in rows.values()]

@@ -32,7 +32,8 @@ def fans(
         ax.set_title(name, fontsize=9)
     for ax in axes[-columns:]:
         ax.set_xlabel("time step")
-    axes[0].legend(fontsize=7)
+    last = axes[min(columns, len(axes)) - 1]
+    last.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -23,6 +23,7 @@ from attention_in_motion.chapters.twins import (
     needed_direction,
     over_models,
     seeds,
+    share_of_the_way,
     untrained,
 )
 
@@ -174,11 +175,6 @@ def reading(row: dict, raw: dict) -> dict[str, float]:
         "P4.23b": share_of_the_way(mixed["mlp"], ceiling["mlp"]),
         "P4.24": row["width"]["linear"][-1],
     }
-
-
-def share_of_the_way(by_place: list[float], ceiling: float) -> float:
-    """(end − embedding)/(neighbours − embedding), in R²: 0 nothing gained, 1 all there is."""
-    return (by_place[-1] - by_place[0]) / (ceiling - by_place[0])
 
 
 def differences(row: dict, raw: dict) -> dict[str, float]:

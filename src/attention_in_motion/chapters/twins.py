@@ -15,6 +15,8 @@ from attention_in_motion.chapters.page import Parameters as PageParameters
 from attention_in_motion.chapters.page import require
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from attention_in_motion.odeformer.network.model import ODEFormerConfig
@@ -38,15 +40,21 @@ def table_of(p: Scored) -> dict:
 
     Raises ValueError, in one line, for one that is not there or lacks seeds or untrained models.
     """
+    from attention_in_motion.odeformer import weights
+
+    return checked(p.table, weights.SHIPPED / f"{p.page.rsplit('/')[-1]}.json")  # derivative.json
+
+
+def checked(table: str, shipped: Path) -> dict:
+    """The table at the path `table`, or at `shipped` if it says "shipped". Raises as `table_of`."""
     from pathlib import Path
 
-    from attention_in_motion.odeformer import tables, weights
+    from attention_in_motion.odeformer import tables
 
-    shipped = weights.SHIPPED / f"{p.page.rsplit('/')[-1]}.json"  # derivative.json, say
-    found = tables.read(shipped if p.table == "shipped" else Path(p.table))
+    found = tables.read(shipped if table == "shipped" else Path(table))
     for kind, part, least in (("trained", seeds(found), 2), ("untrained", untrained(found), 1)):
         allowed = f"a table of {least} {kind} models or more"
-        require(len(part) >= least, "table", p.table, allowed)
+        require(len(part) >= least, "table", table, allowed)
     return found
 
 
@@ -101,6 +109,11 @@ def over_models(rows: dict[str, dict], *path: str) -> Tensor:
             row = row[name]
         found.append(torch.as_tensor(row, dtype=torch.float64).mean())
     return torch.stack(found)
+
+
+def share_of_the_way(by_place: list[float], ceiling: float) -> float:
+    """(end − embedding)/(neighbours − embedding), in R²: 0 nothing gained, 1 all there is."""
+    return (by_place[-1] - by_place[0]) / (ceiling - by_place[0])
 
 
 def needed_direction(costs: dict) -> float:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from attention_in_motion.paths import DATA, read_json, reason, save_atomically, weights_folder
 from attention_in_motion.training.descent import fit, one_thread
 from attention_in_motion.training.exactness import ExactnessMap
+from attention_in_motion.training.forecast import ForecastRun
 from attention_in_motion.training.motion import MotionRun
 from attention_in_motion.training.oscillator import LinearRun, OscillatorRun, SolverRun
 from attention_in_motion.training.run import RECIPE, Run, digest, sha256
@@ -195,7 +196,9 @@ def manifest() -> list[dict[str, Any]]:
     return read_json(MANIFEST) if MANIFEST.exists() else []
 
 
-KINDS = (OscillatorRun, LinearRun, SolverRun, MotionRun, ExactnessMap)  # named by the manifest
+KINDS = (  # named by the manifest
+    *(OscillatorRun, LinearRun, SolverRun, MotionRun, ExactnessMap, ForecastRun),
+)
 
 
 def run_of(row: dict[str, Any]) -> Run:

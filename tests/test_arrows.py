@@ -36,7 +36,7 @@ INSIDE = {
     "chapters": ("posts", "page", "oscillators", "twins", "*", "contents"),
     "figures": ("style", "*"),
     "book": (
-        *("parameters", "parameter_file", "cost", "progress", "pages", "reading"),
+        *("parameters", "parameter_file", "cost", "progress", "pictures", "pages", "reading"),
         *("standalone", "rerun", "claims_page", "tables", "front_picture", "variant", "one_line"),
         *("points", "sweep"),
     ),
@@ -133,7 +133,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 105
+    assert len(lines) <= 107
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

@@ -99,7 +99,7 @@ const DRAWINGS = {
     const unit = linear(-1.1, 1.1, [-1, 0, 1], "x");
     const plane = panel(stage.svg, { left: 64, width: 238 }, unit, { ...unit, name: "p / ω0" });
     const count = linear(0, numbers.steps, [0, numbers.steps / 2, numbers.steps], "step n");
-    const growth = panel(stage.svg, { left: 390, width: 270 }, count, powers(1e-6, 10, [-6, -4, -2, 0], "error"));
+    const growth = panel(stage.svg, { left: 390, width: 262 }, count, powers(1e-6, 10, [-6, -4, -2, 0], "error"));
     const [exact, wrong, error] = [plane.curve("truth"), plane.curve("rival"), growth.curve("rival")];
     plane.note("truth", 12, "exact");
     plane.note("rival", 30, "wrong sign");
@@ -140,7 +140,7 @@ const DRAWINGS = {
     const whole = (low, high) => range(Math.floor(high) - Math.ceil(low) + 1, Math.ceil(low));
     const apart = powers(...ends, whole(...ends.map(Math.log10)), "|p1 − p0| / s");
     const errors = [Math.min(...numbers.nmse) / 2, Math.max(...numbers.nmse) * 2];
-    const cost = panel(stage.svg, { left: 390, width: 270 }, apart, powers(...errors, whole(...errors.map(Math.log10)), "normalised MSE"));
+    const cost = panel(stage.svg, { left: 390, width: 262 }, apart, powers(...errors, whole(...errors.map(Math.log10)), "normalised MSE"));
     cost.curve("model")(numbers.distance, numbers.nmse);
     const [plane, alpha, here] = [side.curve("truth dashed"), side.curve("model"), cost.dot("model")];
     side.note("model", 12, "α1");
@@ -179,7 +179,7 @@ function show(script) {
   form.setAttribute("aria-label", "Values of this figure");
   const svg = element(box, "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": picture.alt });
   box.append(form, words);
-  picture.before(box);
+  (picture.closest("a") ?? picture).before(box);  // the build links a picture to its file
   figure.classList.add("has-sliders");
   const say = (text) => { words.textContent = text; };
   draw({ svg, say, slider: (...asked) => slider(form, ...asked) }, JSON.parse(script.textContent));

@@ -19,10 +19,12 @@ PX = 96 / 72  # of a point
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_labels_are_of_reading_size(tab, address, page):
     shown, _ = tab()
-    shown.goto(f"{address}/{page}.html")
+    shown.set_default_timeout(120_000)
+    shown.goto(f"{address}/{page}.html", wait_until="domcontentloaded")
     images = shown.locator("figure:not(.has-sliders) img").all()
     assert images
     for image in images:
+        image.evaluate("i => i.decode()")
         wide, drawn = image.evaluate("i => [i.clientWidth, i.naturalWidth]")
         high, tall = image.evaluate("i => [i.clientHeight, i.naturalHeight]")
         assert drawn <= 2 * WIDTH * 96 + 1  # twice as many pixels as are shown
@@ -39,7 +41,9 @@ def sliders(tab, address):
     def drawing(page, figure, screen="desktop"):
         shown, visit = tab(screen)
         opened.append(shown)
-        shown.goto(f"{address}/{page}.html")
+        shown.set_default_timeout(120_000)
+        shown.goto(f"{address}/{page}.html", wait_until="domcontentloaded")
+        shown.wait_for_selector(f"figure#{figure} .sliders output")
         assert visit.errors == []
         return shown.locator(f"figure#{figure}")
 
@@ -50,7 +54,7 @@ def sliders(tab, address):
 
 def move(figure, name, value):
     """Set a slider as a reader would who drags it; returns the value that it took."""
-    slider = figure.get_by_label(name, exact=False)
+    slider = figure.get_by_role("slider", name=name, exact=True)
     slider.evaluate("(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }", value)
     return float(slider.input_value())
 
@@ -121,7 +125,7 @@ def test_attention_at_another_distance_is_pythons(sliders):
 
 def test_sliders_are_moved_by_the_keyboard_and_say_their_value(sliders):
     figure = sliders("01_fixed_omega", "fig-signs", "phone")
-    slider = figure.get_by_label("ω0", exact=False).first
+    slider = figure.get_by_role("slider", name="ω0", exact=True)
     slider.focus()
     before = slider.get_attribute("aria-valuetext")
     slider.press("ArrowRight")
@@ -131,6 +135,6 @@ def test_sliders_are_moved_by_the_keyboard_and_say_their_value(sliders):
 def test_without_scripts_the_picture_is_shown(browser, address):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{address}/01_fixed_omega.html")
+    page.goto(f"{address}/01_fixed_omega.html", wait_until="domcontentloaded")
     assert page.locator("figure#fig-signs img").is_visible()
     context.close()

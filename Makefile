@@ -1,5 +1,5 @@
 # Names for commands. `make book` and `make test` work on a fresh machine with Python >= 3.11.
-.PHONY: book preview pdf links test test-browser test-official faults outputs retrain bench clean
+.PHONY: book preview pdf jb2 links test test-browser test-official faults outputs retrain bench clean
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/ready
@@ -18,6 +18,14 @@ pdf: $(READY)  # all pages as one, printed by Chromium
 	chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=300000 --no-pdf-header-footer \
 	  --print-to-pdf=_build/attention-in-motion.pdf "file://$(CURDIR)/_build/singlehtml/index.html"
 	@echo "Open $(CURDIR)/_build/attention-in-motion.pdf"
+
+jb2:  # how Jupyter Book 2 reads the pages: a list of what does not carry over; blocks nothing
+	rm -rf _build/jb2 && mkdir -p _build/jb2
+	$(PYTHON) -m venv _build/jb2/.venv
+	_build/jb2/.venv/bin/pip install --quiet --disable-pip-version-check "jupyter-book>=2,<3"
+	cp -r book _build/jb2/book && cp _config.yml _toc.yml _build/jb2/book
+	cd _build/jb2/book && (echo n | ../.venv/bin/jupyter-book init; ../.venv/bin/jupyter-book build --site --ci) > ../log 2>&1 || true
+	grep -oE "(⛔️|⚠️).*" _build/jb2/log | sed -E 's/^(\S+) +[^ ]+\.(md|ipynb)[0-9:]* +/\1 /' | cut -c1-60 | sort | uniq -c | sort -rn || true
 
 links: export BOOK_PAGES := committed
 links: $(READY)  # asks every address outside the book whether it still answers

@@ -48,7 +48,7 @@ INSIDE = {
     "chapters": ("posts", "page", "oscillators", "twins", "lens_scores", "*", "contents"),
     "figures": ("style", "*"),
     "book": (
-        *("parameters", "parameter_file", "cost", "progress", "pages", "reading"),
+        *("parameters", "parameter_file", "cost", "progress", "pictures", "pages", "reading"),
         *("standalone", "rerun", "claims_page", "tables", "front_picture", "variant", "one_line"),
         *("points", "sweep"),
     ),

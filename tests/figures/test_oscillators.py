@@ -55,10 +55,22 @@ def test_error_against_energy_marks_the_training_energy():
     with_bias = torch.arange(1, 16.0).view(3, 5)
     figure = figures.error_against_scale(scales, with_bias, 2 * with_bias, trained=2.5)
     (axes,) = figure.axes
+    words = [text.get_text().strip() for text in axes.texts]
+    assert words == ["with biases", "without biases", "mean training energy"]
     lines = {line.get_label(): line for line in axes.lines}
     np.testing.assert_allclose(lines["with biases"].get_ydata(), with_bias[1])
     np.testing.assert_allclose(lines["without biases"].get_ydata(), 2 * with_bias[1])
     assert set(lines["mean training energy"].get_xdata()) == {2.5}
+
+
+def test_two_signs_are_drawn_in_the_plane_and_their_distance_beside_it():
+    right = torch.tensor([[1.0, 0.0], [0.5, -1.0]])
+    plane, growth = figures.two_signs(right, right / 2, torch.tensor([1e-3]), omega0=2.0).axes
+    exact, wrong = plane.lines
+    assert list(exact.get_xdata()) == [1.0, 0.5] and list(exact.get_ydata()) == [0.0, -0.5]
+    assert list(wrong.get_ydata()) == [0.0, -0.25]
+    assert wrong.get_color() == growth.lines[0].get_color() == COLOURS["rival"]
+    assert list(growth.lines[0].get_xdata()) == [1]
 
 
 def test_errors_stand_beside_the_loss_they_come_from():
@@ -95,9 +107,9 @@ def test_attention_along_training_has_one_curve_per_loss():
     figure = figures.shrinking_attention([10, 100], {"eq3": shares, "eq1": 10 * shares})
     (axes,) = figure.axes
     drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
-    assert list(drawn) == ["loss on all positions", "loss on the last position"]
-    np.testing.assert_allclose(drawn["loss on all positions"], [2.0, 0.2])
-    np.testing.assert_allclose(drawn["loss on the last position"], [20.0, 2.0])
+    assert list(drawn) == ["loss\non all positions", "loss\non the last position"]
+    np.testing.assert_allclose(drawn["loss\non all positions"], [2.0, 0.2])
+    np.testing.assert_allclose(drawn["loss\non the last position"], [20.0, 2.0])
     np.testing.assert_allclose(axes.lines[0].get_xdata(), [10, 100])
 
 
@@ -152,7 +164,14 @@ def test_rungs_draw_every_seed_in_the_panel_of_its_model():
     assert [len(axes.lines) for axes in drawn] == [2, 3, 4, 5, 6]  # the truth, then the seeds
     assert list(drawn[0].lines[0].get_ydata()) == true.tolist()
     assert drawn[0].get_ylim()[0] < -3.0 and drawn[0].get_ylim()[1] > 3.0
-    assert not figure.axes[-1].axison  # five models leave three panels empty
+    assert not figure.axes[-1].axison  # five models leave a panel empty
+
+
+def test_rungs_with_a_mask_and_without_have_two_colours():
+    shown = {name: torch.rand(2, 4) for name in ("OLA 2/2", "8LA 32/16", "8LA 32/16 open")}
+    axes = figures.rungs(torch.arange(4.0), torch.rand(4), shown).axes
+    colours = [ax.lines[1].get_color() for ax in axes[:3]]
+    assert colours[0] == colours[1] == COLOURS["rival"] != colours[2] == COLOURS["model"]
 
 
 def test_the_linear_question_shows_both_errors_and_both_spectra():
@@ -176,16 +195,36 @@ def test_poles_mirror_the_arc_of_the_true_ones():
     assert np.allclose(dots.get_xdata(), found.real)
 
 
-def test_the_frontier_leaves_out_minutes_that_nobody_spent():
+def test_the_frontier_writes_minutes_and_what_lies_below_the_edge():
     rows = {
         "rung": (10, 2.0, torch.tensor([1e-2, 1e-3]), "control"),
-        "solved": (80, 0, torch.tensor([1e-9]), "linear"),
+        "plain": (30, 2.44, torch.tensor([1e-4]), "third"),
+        "small": (20, 0.41, torch.tensor([1e-5]), "model"),
+        "solved": (80, 0, torch.tensor([3.1e-23]), "linear"),
     }
-    left, right = figures.frontier(rows, target=1e-9).axes
-    sizes = [list(line.get_xdata()) for line in left.lines if len(line.get_xdata()) > 0]
-    assert sizes[:2] == [[10, 10], [80]]
-    assert list(right.lines[0].get_xdata()) == [2.0, 2.0]
-    assert len(right.lines) == 2  # one way, and the target
+    (axes,) = figures.frontier(rows, target=1e-9).axes
+    sizes = [list(line.get_xdata()) for line in axes.lines]
+    assert sizes[:4] == [[10, 10], [30], [20], [80]]
+    assert axes.lines[3].get_ydata()[0] > axes.get_ylim()[0]  # drawn at the edge
+    words = [text.get_text() for text in axes.texts]
+    named = {"plain: 2.4 min", "small: 0.41 min", r"solved: $3 \times 10^{-23}$"}
+    assert named <= set(words)
+    (arrow,) = (text for text in axes.texts if getattr(text, "arrow_patch", None))
+    assert arrow.xy == pytest.approx((20, 1e-5))
+    assert arrow.xyann == pytest.approx((30, 1e-4))
+
+
+def test_a_surrogate_has_the_colour_of_its_teacher_and_the_dash_of_its_method():
+    path, runs = torch.rand(4), torch.rand(3, 4) + 0.1
+    apart = {"8LA 32/16 open: solved": runs, "Eq. 2, AdamW: AdamW": runs}
+    above, below = figures.surrogate(
+        torch.arange(4), path, {"Eq. 2, AdamW": path}, torch.arange(1, 5), apart
+    ).axes
+    assert [text.get_text() for text in above.texts] == ["exact", "Eq. 2, AdamW"]
+    first, second = below.lines
+    assert (first.get_color(), first.get_linestyle()) == (COLOURS["model"], "--")
+    assert (second.get_color(), second.get_linestyle()) == (COLOURS["second"], "-")
+    assert above.lines[1].get_color() == second.get_color()
 
 
 def test_dots_of_encoding_and_error_are_one_per_seed_and_position():
@@ -198,7 +237,8 @@ def test_dots_of_encoding_and_error_are_one_per_seed_and_position():
 
 def test_strips_by_kind_are_labelled_once():
     kinds = {name: {"a": torch.rand(4), "b": torch.rand(4)} for name in ("one", "two")}
-    axes = figures.strips_by_kind(kinds, "score", mark=1.0).axes[0]
+    figure = figures.strips_by_kind(kinds, "score", mark=1.0)
+    (axes,), (legend,) = figure.axes, figure.legends
     assert len(axes.lines) == 1 + 2 * 2
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "two"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]

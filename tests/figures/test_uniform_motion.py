@@ -11,13 +11,13 @@ STEPS = torch.tensor([1.0, 10.0, 100.0])
 
 
 def labels(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
+    return [text.get_text() for text in axes.texts]
 
 
 def test_the_ladder_names_the_rate_of_each_rung_beside_its_row():
     errors = {"first": torch.tensor([1e-3, 0.3, 0.2, 0.4]), "second": torch.tensor([1e-4, 1e-5])}
     (axes,) = figures.ladder(errors, threshold=0.02).axes
-    rates = {text.get_position()[1]: text.get_text() for text in axes.texts}
+    rates = {text.get_position()[1]: text.get_text() for text in axes.texts[:-1]}
     rows = dict(zip(axes.get_yticks(), (t.get_text() for t in axes.get_yticklabels()), strict=True))
     assert {rows[y]: rate for y, rate in rates.items()} == {"first": "25%", "second": "100%"}
     assert sum(len(line.get_xdata()) for line in axes.lines[:-1]) == 6  # every seed, once
@@ -60,6 +60,14 @@ def test_one_number_has_a_panel_for_every_quantity_and_a_sorted_curve():
     assert points.get_ydata() == pytest.approx(seen[3].tolist())
 
 
+def test_attention_by_distance_names_the_distances():
+    shapes = {name: STEPS / 200 for name in ("1", "10", "100")}
+    left, right = figures.attention_by_distance(STEPS, shapes, [1.0, 10.0], [0.1, 1e-3]).axes
+    assert [line.get_label() for line in left.lines] == list(shapes)
+    assert left.get_ylim() == (0, 1)
+    assert list(right.lines[0].get_ydata()) == [0.1, 1e-3]
+
+
 def tile(axes, column, row):
     """The text of a tile and its colour."""
     words = {text.get_position(): text.get_text() for text in axes.texts}
@@ -70,18 +78,18 @@ def tile(axes, column, row):
 def test_the_map_says_of_every_cell_how_we_know_and_what_was_found():
     values = torch.full((len(CELLS),), 1e-5)
     values[CELLS.index(Cell(True, 1, 1, False))] = 1e-30
-    left, right = figures.exactness(values, 1e-12).axes
-    assert len(left.texts) + len(right.texts) == len(CELLS)
-    rows = [text.get_text() for text in left.get_yticklabels()]
-    word, exact = tile(left, 0, rows.index("1 head, residual"))
+    above, below = figures.exactness(values, 1e-12).axes
+    assert len([t for t in above.texts + below.texts if "$" in t.get_text()]) == len(CELLS)
+    rows = [text.get_text() for text in above.get_yticklabels()]
+    word, exact = tile(above, 0, rows.index("residual, 1 head"))
     assert word.strip() == "● $10^{-30}$"
-    word, never = tile(left, 0, rows.index("1 head, positions"))
+    word, never = tile(above, 3, rows.index("1 head"))  # with positions from the fourth column on
     assert word == "A $10^{-5}$"
-    assert tile(left, 1, rows.index("2 heads, positions"))[1] == exact != never
-    assert tile(left, 0, rows.index("2 heads, positions")) == ("B $10^{-5}$", never)
-    rows = [text.get_text() for text in right.get_yticklabels()]
-    assert tile(right, 0, rows.index("1 layer, MLP")) == ("S $10^{-5}$", never)
-    assert tile(right, 0, rows.index("2 layers, MLP"))[1] not in (exact, never)
+    assert tile(above, 4, rows.index("2 heads"))[1] == exact != never
+    assert tile(above, 3, rows.index("2 heads")) == ("B $10^{-5}$", never)
+    columns = [text.get_text() for text in below.get_xticklabels()]
+    assert tile(below, columns.index("1 layer\n+ MLP"), 0) == ("S $10^{-5}$", never)
+    assert tile(below, columns.index("2 layers\n+ MLP"), 0)[1] not in (exact, never)
 
 
 def test_layer_norm_shows_every_seed_and_where_the_answers_part():
@@ -94,7 +102,7 @@ def test_layer_norm_shows_every_seed_and_where_the_answers_part():
     assert [list(line.get_xdata()) for line in dots] == [one.tolist() for one in expected]
     assert dots[0].get_color() == dots[1].get_color() != dots[2].get_color()
     assert dots[1].get_fillstyle() == "none" != dots[0].get_fillstyle()
-    assert labels(right) == [*answers, "bound from its weights", "trained here"]
+    assert labels(right) == ["trained here", *answers, "its bound"]
     assert right.lines[2].get_ydata().max() == 20 and right.lines[3].get_ydata()[0] == 50
 
 

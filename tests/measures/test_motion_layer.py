@@ -36,6 +36,15 @@ def test_closed_form_is_the_layer():
     torch.testing.assert_close(model(0.7 * tokens)[:, :, 0, 0], closed.T, rtol=0, atol=1e-12)
 
 
+def test_attention_is_a_function_of_the_three_numbers_of_shape():
+    _, layer = random_layer()
+    layer = one.members(layer, torch.arange(5))
+    x0, x1 = torch.randn(2, 7, 1, dtype=DOUBLE, generator=torch.Generator().manual_seed(3))
+    numbers = one.dimensionless(layer)
+    shaped = one.attention_of_shape(*(part.numpy() for part in (*numbers, x0, x1)))
+    np.testing.assert_allclose(shaped, one.attention_to_last(layer, x0, x1), rtol=1e-12)
+
+
 def test_first_order_is_the_gradient_at_rest():
     _, layer = random_layer()
     x = torch.zeros(2, 5, dtype=DOUBLE, requires_grad=True)

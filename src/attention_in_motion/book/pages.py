@@ -26,7 +26,7 @@ from nbformat import NotebookNode
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from attention_in_motion.book import parameters, progress
+from attention_in_motion.book import parameters, pictures, progress
 from attention_in_motion.book.parameters import defaults as defaults
 from attention_in_motion.book.parameters import literal as literal
 from attention_in_motion.chapters import contents
@@ -234,7 +234,7 @@ def execute(kernel: NotebookClient, name: str, *, silent: bool = False) -> Execu
     seconds = time.monotonic() - start
     if not silent:
         print(fault or f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
-    return Executed(kernel.nb, seconds, fault, traceback)
+    return Executed(pictures.lean(kernel.nb), seconds, fault, traceback)
 
 
 def sentence(error: Exception, name: str, cell: int) -> str:

@@ -19,7 +19,7 @@ def fitted(
 
     Values and curves are (n, dimension), in the units of the data.
     """
-    figure, axes = panels(len(names))
+    figure, axes = panels(len(names), columns=min(2, len(names)))
     for ticks, pairs in (("o", tracks), ("-", curves)):
         for times, values in pairs:
             for ax, x in zip(axes, values.T, strict=True):

@@ -8,7 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from attention_in_motion.figures.style import COLOURS, band, panels, strip
+from attention_in_motion.figures.style import COLOURS, band, ink, label_ends, look, panels, strip
+
+BAND = 1.5  # points: the weight of a median
+HIGH = {"xycoords": ("data", "axes fraction")}  # a word at an abscissa, at a height of the panel
 
 # Chapter 1
 
@@ -24,7 +27,7 @@ def rollouts(
     left.set(xlabel="t", ylabel="x")
     left.legend(loc="upper right")
     for colour, (label, runs) in zip(("model", "second"), errors.items(), strict=True):
-        band(right, steps, runs, colour, label)
+        band(right, steps, runs, colour, BAND, label)
     middle = errors[next(iter(errors))].median(dim=0).values
     right.plot(steps, middle[9] * steps / steps[9], ":", color=COLOURS["control"], label="slope 1")
     right.set(xscale="log", yscale="log", xlabel="rollout step n", ylabel="phase-space error")
@@ -33,16 +36,16 @@ def rollouts(
 
 
 def recovered(omega0_error: Tensor, gamma_error: Tensor, distances: dict[str, Tensor]) -> Figure:
-    """Left: relative errors of ω0, γ per seed. Right: distance of the learned map to others."""
-    figure, (left, right) = panels(2)
-    strip(left, 1, omega0_error, "model")
-    strip(left, 0, gamma_error, "second")
-    left.set(xscale="log", yticks=[0, 1], yticklabels=["γ", "ω0"], ylim=(-0.6, 1.6))
-    left.set(xlabel="relative error, read from the weights")
+    """Above: relative errors of ω0, γ per seed. Below: distance of the learned map to others."""
+    figure, (above, below) = panels(2, height=2.2, columns=1, height_ratios=(1, 2))
+    strip(above, 1, omega0_error, "model")
+    strip(above, 0, gamma_error, "model")
+    above.set(xscale="log", yticks=[0, 1], yticklabels=["γ", "ω0"], ylim=(-0.6, 1.6))
+    above.set(xlabel="relative error, read from the weights")
     for row, (name, distance) in enumerate(reversed(distances.items())):
-        strip(right, row, distance, "model" if name == "exact flow" else "rival")
-    right.set(xscale="log", yticks=range(len(distances)), yticklabels=list(reversed(distances)))
-    right.set(xlabel="Frobenius distance of the learned one-step map")
+        strip(below, row, distance, "model" if name == "exact flow" else "rival")
+    below.set(xscale="log", yticks=range(len(distances)), yticklabels=list(reversed(distances)))
+    below.set(xlabel="Frobenius distance of the learned one-step map")
     return figure
 
 
@@ -50,12 +53,26 @@ def error_against_scale(
     scales: Tensor, with_bias: Tensor, without_bias: Tensor, trained: float
 ) -> Figure:
     """Error after the rollout against the start's energy, both ensembles (seed, scale)."""
-    figure, (axes,) = panels(1, width=6)
-    band(axes, scales, with_bias, "model", "with biases")
-    band(axes, scales, without_bias, "second", "without biases")
-    axes.axvline(trained, color=COLOURS["control"], linestyle=":", label="mean training energy")
+    figure, (axes,) = panels(1)
+    band(axes, scales, with_bias, "model", BAND, "with biases")
+    band(axes, scales, without_bias, "second", BAND, "without biases")
     axes.set(xscale="log", yscale="log", xlabel="energy of the start", ylabel="error after rollout")
-    axes.legend()
+    axes.margins(x=0.01)
+    label_ends(axes)
+    axes.axvline(trained, color=COLOURS["control"], linestyle=":", label="mean training energy")
+    axes.annotate(" mean training energy", (trained, 1), va="top", **HIGH)
+    return figure
+
+
+def two_signs(right: Tensor, wrong: Tensor, error: Tensor, omega0: float) -> Figure:
+    """Left: the phase plane, (steps, 2) by the exact step and by that of the wrong sign. Right:
+    the phase-space error (steps,) of the latter."""
+    figure, (plane, growth) = panels(2)
+    for colour, path in (("truth", right), ("rival", wrong)):
+        plane.plot(path[:, 0], path[:, 1] / omega0, color=COLOURS[colour])
+    plane.set(xlabel="x", ylabel="p / ω0", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), box_aspect=1)
+    growth.plot(range(1, len(error) + 1), error, color=COLOURS["rival"])
+    growth.set(yscale="log", ylim=(1e-6, 10), xlabel="step n", ylabel="error of the wrong sign")
     return figure
 
 
@@ -77,7 +94,7 @@ def colour(run: str) -> str:
 
 def errors_by_loss(errors: dict[str, Tensor], solved: float) -> Figure:
     """One strip of seeds (seed,) per training loss, and the linear model, solved."""
-    figure, (axes,) = panels(1, width=6.5, height=2.8)
+    figure, (axes,) = panels(1, height=2.8)
     names = [*(LOSSES[run] for run in errors), "linear model, solved"]
     for row, (run, values) in enumerate(errors.items()):
         strip(axes, row, values, colour(run))
@@ -89,7 +106,7 @@ def errors_by_loss(errors: dict[str, Tensor], solved: float) -> Figure:
 
 def saliency_maps(maps: dict[str, Tensor]) -> Figure:
     """Jacobian norms (seed, T, T, 2, 2) as maps on one logarithmic colour scale."""
-    figure, axes = panels(len(maps), width=3.8, height=3.3)
+    figure, axes = panels(len(maps), height=3.3)
     for ax, (run, jacobian) in zip(axes, maps.items(), strict=True):
         size = jacobian.flatten(-2).norm(dim=-1).clamp(min=1e-9)  # (seed, T, T)
         powers = size.log10().mean(dim=0)  # of the geometric mean over seeds
@@ -102,11 +119,12 @@ def saliency_maps(maps: dict[str, Tensor]) -> Figure:
 
 def shrinking_attention(steps: list[int], histories: dict[str, Tensor]) -> Figure:
     """The relative weight of the attention path (seed, step) along training."""
-    figure, (axes,) = panels(1, width=6)
+    figure, (axes,) = panels(1)
     for run, shares in histories.items():
-        band(axes, steps, shares, colour(run), LOSSES[run])
+        band(axes, steps, shares, colour(run), BAND, LOSSES[run].replace(" on ", "\non "))
     axes.set(xscale="log", yscale="log", xlabel="training step", ylabel="attention path / direct")
-    axes.legend()
+    axes.margins(x=0.01)
+    label_ends(axes)
     return figure
 
 
@@ -120,7 +138,7 @@ ENDS = {  # ranks of W_V and W_O after training: what is left, and its colour
 def conserved(eigenvalues: Tensor, ranks: Tensor, expected: Tensor, found: dict) -> Figure:
     """Left: larger and smaller eigenvalue of D₀ (seed, 2), coloured by the final ranks (seed, 2).
     Right: ‖W_O‖² after training {optimiser: (seed,)} against what D₀ leaves of it (seed,)."""
-    figure, (left, right) = panels(2, width=4.6, height=4)
+    figure, (left, right) = panels(2, height=3.8)
     low, high = eigenvalues.min(dim=-1).values, eigenvalues.max(dim=-1).values
     rest = torch.ones(len(ranks), dtype=torch.bool)
     for pair, (label, colour) in ENDS.items():
@@ -134,18 +152,18 @@ def conserved(eigenvalues: Tensor, ranks: Tensor, expected: Tensor, found: dict)
     left.set(xlim=(-reach, reach), ylim=(-reach, reach), box_aspect=1)
     left.locator_params(nbins=5)
     left.set(xlabel="larger eigenvalue of $D_0$", ylabel="smaller eigenvalue of $D_0$")
-    left.legend(fontsize=8, loc="upper left", title="left after training", title_fontsize=8)
-    top = 1.5 * max(expected.max().item(), 0.1)
+    left.legend(loc="upper left", title="left after training", handletextpad=0)
+    top = 2 * max(expected.max().item(), 0.1)
     for colour, (label, values) in zip(("model", "second"), found.items(), strict=True):
-        look = {"color": COLOURS[colour], "markersize": 5}
+        dots = {"color": COLOURS[colour], "markersize": 5}
         far = values > top  # drawn at the edge
-        right.plot(expected[~far], values[~far], "o", label=label, alpha=0.8, **look)
-        right.plot(expected[far], [0.98 * top] * int(far.sum()), "^", **look)
+        right.plot(expected[~far], values[~far], "o", label=label, alpha=0.8, **dots)
+        right.plot(expected[far], [0.98 * top] * int(far.sum()), "^", **dots)
     right.axline((0, 0), slope=1, color=COLOURS["truth"], linewidth=0.8)
     right.axhline(0, color=COLOURS["control"], linestyle="--", label="the post: $W_O = 0$")
-    right.set(ylim=(-0.04 * top, top), xlabel="negative eigenvalues of $D_0$, their sum")
+    right.set(ylim=(-0.04 * top, top), xlabel="sum of negative eigenvalues of $D_0$")
     right.set(ylabel="$|W_O|^2$ after training")
-    right.legend(fontsize=8, loc="upper left")
+    right.legend(loc="upper left", handletextpad=0.4)
     return figure
 
 
@@ -156,39 +174,40 @@ def gradients_by_length(
 
     The first matrices are a line with a band, the others a dashed line, medians over seeds.
     """
-    figure, axes = panels(2, width=4.4)
+    figure, axes = panels(2)
     for run, parts in measured.items():
         for k, (matrices, both) in enumerate(parts.items()):
             for ax, values in zip(axes, both, strict=True):
                 label = f"{LOSSES[run]}: {matrices}"
                 if k == 0:
-                    band(ax, lengths, values, colour(run), label)
+                    band(ax, lengths, values, colour(run), BAND, label)
                 else:
-                    look = {"color": COLOURS[colour(run)], "linestyle": "--", "label": label}
-                    ax.plot(lengths, values.median(dim=0).values, **look)
+                    dashed = {"color": COLOURS[colour(run)], "linestyle": "--", "label": label}
+                    ax.plot(lengths, values.median(dim=0).values, **dashed)
     for ax, name in zip(axes, ("size of the mean gradient", "signal over noise"), strict=True):
         ax.set(xscale="log", yscale="log", xlabel="T", ylabel=name, xticks=lengths)
         ax.set_xticklabels(list(map(str, lengths)))
         ax.minorticks_off()
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=2
-    )
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
 # Chapter 3, head page
 
 
-def rungs(times: Tensor, true: Tensor, predicted: dict[str, Tensor], columns: int = 4) -> Figure:
+def rungs(times: Tensor, true: Tensor, predicted: dict[str, Tensor], columns: int = 2) -> Figure:
     """One panel per model: x(t) of one trajectory (T,), exact and by every seed (seed, T)."""
-    size = {"width": 2.9, "height": 2.1, "columns": columns}
+    size = {"height": 1.75, "columns": columns}
     figure, axes = panels(len(predicted), **size, sharex=True, sharey=True)
     reach = 1.6 * true.abs().max().item()
     for place, (ax, (name, runs)) in enumerate(zip(axes, predicted.items(), strict=True)):
+        colour, _ = look(name)
         ax.plot(times, true, color=COLOURS["truth"], linewidth=2)
-        ax.plot(times, runs.T, color=COLOURS["model"], linewidth=0.8, alpha=0.8)
+        ax.plot(times, runs.T, color=COLOURS[colour], linewidth=0.9, alpha=0.8)
         lowest = place + columns >= len(predicted)
-        ax.set(title=name, ylim=(-reach, reach), xlabel="t" if lowest else "")
+        ax.set(ylim=(-reach, reach), xlabel="t" if lowest else "")
+        ax.set_ylabel("x" if place % columns == 0 else "")
+        ax.set_title(name, color=ink(COLOURS[colour]), fontweight="bold")
     return figure
 
 
@@ -197,18 +216,18 @@ def linear_question(
 ) -> Figure:
     """Left: error against T, solved (n,) and descended (seed, n). Right: what is left along each
     singular direction of the windows, beside the singular value."""
-    figure, (left, right) = panels(2, width=4.6)
+    figure, (left, right) = panels(2)
     left.plot(contexts, solved, "D-", color=COLOURS["linear"], label="least squares", markersize=4)
-    band(left, contexts, descended, "rival", "AdamW")
+    band(left, contexts, descended, "second", BAND, "AdamW")
     left.set(xscale="log", yscale="log", xlabel="T", ylabel="one-step MSE", xticks=contexts)
     left.set_xticklabels([str(int(t)) for t in contexts])
     left.minorticks_off()
     left.legend()
     order = range(1, len(sizes) + 1)
     right.plot(order, sizes / sizes[0], ".", color=COLOURS["truth"], label="singular value / first")
-    right.plot(order, residue, ".", color=COLOURS["rival"], label="error left by AdamW (rms)")
-    right.set(yscale="log", xlabel="singular direction", ylim=(1e-20, None))
-    right.legend(fontsize=8)
+    right.plot(order, residue, ".", color=COLOURS["second"], label="error of AdamW (rms)")
+    right.set(yscale="log", xlabel="singular direction", ylim=(1e-20, 1e4))
+    right.legend(loc="upper right", handletextpad=0.2)
     return figure
 
 
@@ -224,10 +243,6 @@ def poles(found: Tensor, arc: Tensor) -> Figure:
     return figure
 
 
-PATHS = ("model", "rival", "linear", "third", "highlight")
-TEACHERS = ("third", "model", "second", "rival")  # the n-LA's solved and descended, the line's
-
-
 def surrogate(
     times: Tensor,
     true: Tensor,
@@ -235,20 +250,23 @@ def surrogate(
     count: Tensor,
     apart: dict[str, Tensor],
 ) -> Figure:
-    """Left: x of one trajectory (steps,), exact and by each model. Right: each surrogate's distance
-    to its teacher (seed, steps) against the rollout step."""
-    figure, (left, right) = panels(2, width=5.2, height=3.6)
-    left.plot(times, true, color=COLOURS["truth"], linewidth=2, label="exact")
-    for colour, (name, path) in zip(PATHS, paths.items(), strict=False):
-        left.plot(times, path, color=COLOURS[colour], linewidth=1.2, label=name)
+    """Above: x of one trajectory (steps,), exact and by each model. Below, {"teacher: method":
+    (seed, steps)}: each surrogate's distance to its teacher against the rollout step."""
+    figure, (above, below) = panels(2, height=3.0, columns=1)
+    for name, path in {"exact": true, **paths}.items():
+        colour, weight = look(name)
+        above.plot(times, path, color=COLOURS[colour], linewidth=weight, label=name)
     reach = 2.2 * true.abs().max().item()
-    left.set(xlabel="t", ylabel="x", ylim=(-reach, reach))
-    left.legend(fontsize=8, ncols=2, loc="upper center")
-    for colour, (name, curve) in zip(TEACHERS, apart.items(), strict=False):
-        band(right, count, curve.clamp(1e-6, 1e6), colour, name)
-    right.set(yscale="log", xlabel="rollout step n", ylabel="distance to the teacher's rollout")
-    right.set_ylim(1e-6, 1e6)
-    right.legend(fontsize=8, title="surrogate of …: found by", title_fontsize=8)
+    above.set(xlabel="t", ylabel="x", ylim=(-reach, reach))
+    for name, curve in apart.items():
+        teacher, _, method = name.partition(": ")
+        band(below, count, curve.clamp(1e-6, 1e6), *look(teacher), f"{teacher}: {method}")
+        below.lines[-1].set_linestyle("--" if method == "solved" else "-")
+    below.set(yscale="log", xlabel="rollout step n", ylabel="distance to the teacher")
+    below.set_ylim(1e-6, 1e6)
+    for axes in (above, below):
+        axes.margins(x=0.02)
+        label_ends(axes)
     return figure
 
 
@@ -259,23 +277,43 @@ WAYS = ("third", "second", "highlight", "model")  # colours of the four ways, pl
 
 
 def frontier(rows: dict[str, tuple[int, float, Tensor, str]], target: float) -> Figure:
-    """One-step MSE of every seed against parameters and training minutes, one colour per way.
+    """One-step MSE of every seed against parameters, an arrow from way to way, with the minutes.
 
-    Rows are (parameters, minutes, MSE (seed,), colour); without minutes (0) only the left has them.
+    Rows are (parameters, minutes, MSE (seed,), colour), the ladder's grey. What errs by less than
+    10⁻¹¹ stands at the lower edge, with its error.
     """
-    figure, (left, right) = panels(2, width=4.2, height=3.6, sharey=True)
+    figure, (axes,) = panels(1, height=4)
+    floor, last = 1e-11, None
+    largest = max(size for size, _, _, colour in rows.values() if colour != "control")
     for name, (size, minutes, values, colour) in rows.items():
-        look = {"color": COLOURS[colour], "label": "_" if colour == "control" else name}
-        left.plot([size] * len(values), values, "o", alpha=0.7, markersize=5, **look)
-        if minutes:
-            right.plot([minutes] * len(values), values, "o", alpha=0.7, markersize=5, **look)
-    left.plot([], [], "o", color=COLOURS["control"], label="the ladder")
-    for ax, xlabel in ((left, "parameters"), (right, "minutes of training per seed, one core")):
-        ax.axhline(target, color=COLOURS["control"], linestyle="--")
-        ax.set(xscale="log", yscale="log", xlabel=xlabel)
-    left.set(ylabel="one-step MSE")
-    figure.legend(*left.get_legend_handles_labels(), fontsize=8, loc="outside right upper")
+        dots = {"color": COLOURS[colour], "alpha": 0.7, "markersize": 5}
+        axes.plot([size] * len(values), values.clamp(min=2 * floor), "o", **dots)
+        if colour == "control":
+            continue
+        middle = float(values.median())
+        side = "right" if minutes and size < largest else "left"  # of the words, at the dots
+        place = {"xytext": (-9 if side == "right" else 9, 0), "ha": side, "va": "center"}
+        place |= {"textcoords": "offset points", "color": ink(COLOURS[colour])}
+        words = f"{name}: " + (f"{minutes:.2g} min" if minutes else power(middle))
+        axes.annotate(words, (size, max(middle, 2 * floor)), **place)
+        if minutes and last:
+            axes.annotate("", (size, middle), last, arrowprops=ARROW)
+        last = (size, middle) if minutes else last
+    axes.axhline(target, color=COLOURS["control"], linestyle="--")
+    axes.text(0.01, target, "target", va="bottom", transform=axes.get_yaxis_transform())
+    axes.text(0.3, 0.97, "the ladder", color=ink(COLOURS["control"]), transform=axes.transAxes)
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="one-step MSE")
+    axes.set_ylim(bottom=floor)
     return figure
+
+
+ARROW = {"arrowstyle": "->", "color": COLOURS["control"], "shrinkA": 5, "shrinkB": 5}
+
+
+def power(value: float) -> str:
+    """A number as mathematics: 3 × 10⁻²³."""
+    digits, exponent = f"{value:.0e}".split("e")
+    return rf"${digits} \times 10^{{{int(exponent)}}}$"
 
 
 # Chapter 3, the criteria
@@ -283,7 +321,7 @@ def frontier(rows: dict[str, tuple[int, float, Tensor, str]], target: float) -> 
 
 def encoding_and_error(left_out: Tensor, error: Tensor) -> Figure:
     """One dot per position t: MSE against 1 − R², (seed, T) each, coloured by t."""
-    figure, (axes,) = panels(1, width=5.2, height=3.4)
+    figure, (axes,) = panels(1, width=5.6, height=3.4)
     position = torch.arange(2, left_out.shape[1] + 2).expand_as(left_out)
     dots = axes.scatter(left_out, error, c=position, s=12, cmap="viridis")
     figure.colorbar(dots, ax=axes, label="position t")
@@ -294,24 +332,24 @@ def encoding_and_error(left_out: Tensor, error: Tensor) -> Figure:
 def strips_by_kind(kinds: dict[str, dict[str, Tensor]], xlabel: str, mark: float) -> Figure:
     """Strips of seeds by row, one colour per kind: {kind: {row: (seed,)}}."""
     rows = list(next(iter(kinds.values())))
-    figure, (axes,) = panels(1, width=7, height=0.5 * len(rows) + 0.9)
+    figure, (axes,) = panels(1, height=0.5 * len(rows) + 1.4)
     axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
     colours = ("model", "rival", "second", "third", "highlight")
     for shift, (colour, (kind, values)) in enumerate(zip(colours, kinds.items(), strict=False)):
         for row, name in enumerate(rows):
             y = row + 0.22 * (shift - (len(kinds) - 1) / 2)
             label = kind if row == 0 else None
-            look = {"color": COLOURS[colour], "alpha": 0.8, "markersize": 4, "label": label}
-            axes.plot(values[name], [y] * len(values[name]), "o", **look)
+            dots = {"color": COLOURS[colour], "alpha": 0.8, "markersize": 4, "label": label}
+            axes.plot(values[name], [y] * len(values[name]), "o", **dots)
     axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel=xlabel)
     axes.invert_yaxis()
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.legend(loc="outside upper center", ncols=2, labelcolor="linecolor", handletextpad=0)
     return figure
 
 
 def following(scores: dict[str, Tensor], followed: float) -> Figure:
     """{model: scores (seed, n)}: the share of windows with at least that score, seeds thin."""
-    figure, (axes,) = panels(1, width=6.5, height=3.2)
+    figure, (axes,) = panels(1, height=3.2)
     least = torch.linspace(-0.5, 1, 301, dtype=torch.float64)
     for colour, (name, found) in zip(("model", "linear"), scores.items(), strict=True):
         shares = (found[:, :, None] >= least).double().mean(dim=1)  # (seed, 301)
@@ -325,25 +363,24 @@ def following(scores: dict[str, Tensor], followed: float) -> Figure:
 
 def likeness_by_noise(noises: Sequence[float], curves: dict[str, list[Tensor]]) -> Figure:
     """{likeness to what: (seed,) by noise}, one colour each: every seed a dot, means joined."""
-    figure, (axes,) = panels(1, width=6.5, height=3.6)
+    figure, (axes,) = panels(1, height=3.4)
     colours = ("model", "linear", "control")
     for shift, (colour, (name, values)) in enumerate(zip(colours, curves.items(), strict=True)):
-        look, places = (
-            {"color": COLOURS[colour]},
-            [k + 0.08 * (shift - 1) for k in range(len(noises))],
-        )
-        axes.plot(places, [v.mean() for v in values], "-", label=name, **look)
+        hue = COLOURS[colour]
+        places = [k + 0.08 * (shift - 1) for k in range(len(noises))]
+        axes.plot(places, [float(v.mean()) for v in values], color=hue, label=name)
         for place, seeds in zip(places, values, strict=True):
-            axes.plot([place] * len(seeds), seeds, "o", alpha=0.6, markersize=5, **look)
+            dots = {"color": hue, "alpha": 0.6, "markersize": 5, "label": "_"}
+            axes.plot([place] * len(seeds), seeds, "o", **dots)
     axes.set_xticks(range(len(noises)), [f"{noise:g}" for noise in noises])
     axes.set(xlabel="noise σ of the windows in training", ylabel="likeness", ylim=(-0.3, 1.05))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    label_ends(axes)
     return figure
 
 
 def weights_of_the_past(weights: dict[str, Tensor]) -> Figure:
     """{method: (T,) or (seed, T)}, how much each position counts: one panel each, seeds thin."""
-    figure, axes = panels(len(weights), width=3.4, height=2.8, columns=2, sharex=True, sharey=True)
+    figure, axes = panels(len(weights), height=2.5, columns=2, sharex=True, sharey=True)
     for ax, (name, sizes) in zip(axes, weights.items(), strict=True):
         for line in sizes.reshape(-1, sizes.shape[-1]):
             ax.plot(range(1, len(line) + 1), line, color=COLOURS["model"], alpha=0.7, linewidth=1.2)

@@ -1,14 +1,20 @@
 """Colours, panels, bands, strips and maps that the figures of all pages share.
 
-A figure function takes arrays and returns a Figure. One colour per thing through the whole book.
+A figure function takes arrays and returns a Figure. One colour per thing through the whole book. A
+page shows an inch as 96 px, so a figure as wide as the text is shown as it was drawn, and its
+smallest letters are of 14 px.
 """
 
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
+from IPython import get_ipython
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
 # Okabe and Ito's colour-blind-safe palette.
@@ -23,11 +29,42 @@ COLOURS = {
     "third": "#56B4E9",
 }
 
+# What has a name in more than one figure: its colour, and how heavy its line is. The rungs of the
+# ladder with a mask are of one colour, those without of another; more layers, a heavier line.
+THINGS = {
+    "exact": ("truth", 2.0),
+    "with the mask": ("rival", 1.8),
+    "OLA 2/2": ("rival", 0.7),
+    "OLA 8/4": ("rival", 1.1),
+    "8LA 16/8": ("rival", 1.5),
+    "4LA 32/16": ("rival", 2.0),
+    "8LA 32/16": ("rival", 2.6),
+    "open": ("model", 1.8),
+    "4LA 32/16 open": ("model", 1.1),
+    "8LA 32/16 open": ("model", 1.8),
+    "open, answer removed": ("third", 1.8),
+    "open, future exchanged": ("highlight", 1.8),
+    "open, exchanged, answer kept": ("control", 1.8),
+    "Eq. 2, AdamW": ("second", 1.5),
+    "Eq. 2, solved": ("linear", 1.5),
+    "in-context least squares": ("third", 1.5),
+    "surrogate of the n-LA": ("highlight", 1.5),
+}
+REST = ("model", "linear", "second", "highlight", "third", "control")  # of what has no such name
+
+WIDTH = 7.0  # inches: the width of the text
+SMALLEST = 10.5  # points, of any label
 STYLE = {
-    "figure.dpi": 110,
+    "figure.dpi": 96,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "font.size": 10,
+    "font.size": SMALLEST,
+    "axes.titlesize": SMALLEST,
+    "axes.labelsize": SMALLEST,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
+    "legend.fontsize": SMALLEST,
+    "legend.title_fontsize": SMALLEST,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -36,18 +73,22 @@ STYLE = {
     "figure.constrained_layout.use": True,
 }
 plt.rcParams.update(STYLE)  # legends and ticks are styled when they are made, and when drawn
+if get_ipython() is not None:  # a page: twice as many pixels as are shown, and no margin cut off
+    set_matplotlib_formats("retina", bbox_inches=None)
 
 
 def panels(
-    n: int, width: float = 4.2, height: float = 3.2, columns: int | None = None, **kwargs
+    n: int, width: float | None = None, height: float = 3.0, columns: int | None = None, **kwargs
 ) -> tuple[Figure, list[Axes]]:
     """n axes of that size in the book's style, in rows of `columns` (default: all in one row).
 
-    The figure is closed so that a page shows it once; places without a panel stay empty, and with
-    shared axes the panel above such a place keeps its labels.
+    Without a width a row is as wide as the text. The figure is closed so that a page shows it once;
+    places without a panel stay empty, and with shared axes the panel above such a place keeps its
+    labels.
     """
     columns = n if columns is None else columns
     rows = -(-n // columns)
+    width = WIDTH / columns if width is None else width
     size = {"figsize": (width * columns, height * rows), "squeeze": False}
     figure, grid = plt.subplots(rows, columns, **size, **kwargs)
     plt.close(figure)
@@ -58,11 +99,45 @@ def panels(
     return figure, axes[:n]
 
 
-def band(axes: Axes, x: Tensor, runs: Tensor, colour: str, label: str) -> None:
+def ink(colour: str) -> tuple[float, ...]:
+    """A colour, as dark as letters on white have to be."""
+    return tuple(0.65 * part for part in to_rgb(colour))
+
+
+def look(name: str, place: int = 0) -> tuple[str, float]:
+    """Colour and weight of a thing's line: as in the whole book, else by its place in a figure."""
+    return THINGS.get(name, (REST[place % len(REST)], 1.5))
+
+
+def label_ends(axes: Axes) -> None:
+    """Write the name of every named line beside its right end, apart; limits are set before."""
+    lines = [line for line in axes.lines if line.get_label()[0] != "_" and len(line.get_xdata())]
+    ends = [line.get_xydata()[np.isfinite(line.get_ydata().astype(float))][-1] for line in lines]
+    heights = axes.transAxes.inverted().transform(axes.transData.transform(ends))[:, 1]
+    apart = 1.3 * SMALLEST / 72 / (0.8 * axes.get_position().height * axes.figure.get_figheight())
+    for line, y in zip(lines, spread(heights, apart), strict=True):
+        text = {"color": ink(line.get_color()), "va": "center", "transform": axes.transAxes}
+        axes.text(1.02, y, line.get_label(), **text)
+
+
+def spread(places: np.ndarray, apart: float) -> np.ndarray:
+    """The places moved, as little as it takes, until neighbours are `apart`, within 0 and 1."""
+    order = np.argsort(places, kind="stable")
+    steps = apart * np.arange(len(places))
+    free = np.clip(places, 0, 1)[order] - steps
+    level = [np.mean([free[: k + 1].max(), free[k:].min()]) for k in range(len(free))]
+    top = max(0.0, 1 - steps[-1])
+    moved = np.empty(len(places))
+    moved[order] = np.clip(level, 0, top) + steps
+    return moved
+
+
+def band(axes: Axes, x: Tensor, runs: Tensor, colour: str, weight: float, label: str) -> None:
     """The median over seeds of runs (seed, n) and the range of the seeds as a band."""
-    axes.plot(x, runs.median(dim=0).values, color=COLOURS[colour], label=label)
+    middle, line = runs.median(dim=0).values, {"color": COLOURS[colour], "linewidth": weight}
+    axes.plot(x, middle, **line, label=label)
     low, high = runs.min(dim=0).values, runs.max(dim=0).values
-    axes.fill_between(x, low, high, color=COLOURS[colour], alpha=0.2, linewidth=0)
+    axes.fill_between(x, low, high, color=COLOURS[colour], alpha=0.15, linewidth=0)
 
 
 def strip(axes: Axes, row: float, values: Tensor, colour: str, label: str | None = None) -> None:
@@ -76,7 +151,7 @@ def strips(
     rows: dict[str, Tensor], xlabel: str, scale: str = "linear", mark: float | None = None
 ) -> Figure:
     """One horizontal strip of seeds per row, with a dotted line at `mark`."""
-    figure, (axes,) = panels(1, width=6.5, height=0.42 * len(rows) + 0.9)
+    figure, (axes,) = panels(1, height=0.4 * len(rows) + 0.8)
     if mark is not None:
         axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
     for row, (_, values) in enumerate(rows.items()):
@@ -90,30 +165,44 @@ def error_curves(
     x: Tensor, curves: dict[str, Tensor], xlabel: str, ylabel: str, limit: float | None = None
 ) -> Figure:
     """Bands over seeds of several models (seed, n) against x, on a logarithmic axis."""
-    figure, (axes,) = panels(1, width=7, height=3.4)
-    colours = ("control", "rival", "second", "third", "linear", "highlight", "model", "truth")
-    for colour, (name, runs) in zip(colours, curves.items(), strict=False):
-        band(axes, x, runs, colour, name)
+    figure, (axes,) = panels(1, height=3.6)
+    for place, (name, runs) in enumerate(curves.items()):
+        band(axes, x, runs, *look(name, place), name)
     if limit is not None:
         axes.axhline(limit, color=COLOURS["control"], linestyle=":")
     axes.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.margins(x=0.02)
+    label_ends(axes)
     return figure
 
 
-def probe_maps(maps: dict[str, dict[str, Tensor]], every: int = 1) -> Figure:
-    """R² by place (rows) and every `every`-th position: {title: {place: (T',)}}; all end at T."""
-    figure, axes = panels(len(maps), width=4.6, height=3.2)
+def probe_maps(maps: dict[str, dict[str, Tensor]]) -> Figure:
+    """R² by place (rows) and position: {title: {place: (T',)}}; all rows end at the last."""
+    figure, axes = panels(len(maps), height=3.0, sharey=True)
     for ax, (title, rows) in zip(axes, maps.items(), strict=True):
         context = max(map(len, rows.values()))
         image = torch.full((len(rows), context), torch.nan)
         for row, values in enumerate(rows.values()):
             image[row, context - len(values) :] = values
-        extent = (0.5, every * context + 0.5, len(rows) - 0.5, -0.5)
+        extent = (0.5, context + 0.5, len(rows) - 0.5, -0.5)
         shown = ax.imshow(
             image.numpy(), vmin=0, vmax=1, aspect="auto", extent=extent, cmap="viridis"
         )
         ax.set(title=title, xlabel="position t", yticks=range(len(rows)), yticklabels=list(rows))
         ax.grid(False)
     figure.colorbar(shown, ax=axes, label="held-out R²", shrink=0.85)
+    return figure
+
+
+def probe_lines(maps: dict[str, dict[str, Tensor]]) -> Figure:
+    """R² at the last position by place, one line each: {name: {place: (T',)}}."""
+    figure, (axes,) = panels(1, height=3.2)
+    styles = zip(("model", "linear", "control"), ("-", "--", "-"), maps.items(), strict=True)
+    for colour, dashes, (name, rows) in styles:
+        last = [float(values[-1]) for values in rows.values()]
+        axes.plot(range(len(last)), last, "o" + dashes, color=COLOURS[colour], label=name)
+    names = list(next(iter(maps.values())))
+    axes.set_xticks(range(len(names)), [name.replace(".resid_post", "") for name in names])
+    axes.set(ylim=(0, 1), ylabel="held-out R², last position", xlabel="after layer")
+    label_ends(axes)
     return figure

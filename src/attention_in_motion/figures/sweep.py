@@ -24,7 +24,7 @@ def claim_against(
     Entry i of each sequence is one point of the sweep; `name` is the parameter, `rule` the title. A
     logarithmic axis is taken where positive estimates span more than a factor of a hundred.
     """
-    figure, (ax,) = panels(1, width=6.0, height=3.8)
+    figure, (ax,) = panels(1, height=3.8)
     for verdict, mark in MARKS.items():
         chosen = [i for i, found in enumerate(verdicts) if found == verdict]
         x, y = [values[i] for i in chosen], [estimates[i] for i in chosen]

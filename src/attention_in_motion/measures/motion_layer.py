@@ -111,6 +111,13 @@ class Best(NamedTuple):
     r2: float  # of that regression
 
 
+def attention_of_shape(
+    epsilon: float, D: float, R: float, x0: np.ndarray, x1: np.ndarray
+) -> np.ndarray:
+    """α1 = σ((D + R ε x1)(1 + ε (x1 − x0))): the weight on the last token, without dimensions."""
+    return 0.5 * (1 + np.tanh((D + R * epsilon * x1) * (1 + epsilon * (x1 - x0)) / 2))
+
+
 START = (-0.9, -9.25)  # (D, R) near the best first-order solution, `taylor.least_error_gap`
 
 
@@ -124,7 +131,7 @@ def best_layer(epsilon: float, nodes: int = 20) -> Best:
     target = 2 * x1 - x0  # its mean is zero
 
     def attention(D: float, R: float) -> np.ndarray:
-        return 0.5 * (1 + np.tanh((D + R * epsilon * x1) * (1 + epsilon * (x1 - x0)) / 2))
+        return attention_of_shape(epsilon, D, R, x0, x1)
 
     def regression(plane: np.ndarray) -> tuple[float, float]:  # the gain, E (y − target)²
         mixed = x0 + attention(*plane) * (1 / epsilon + x1 - x0)  # (h0 − p0 + α1 (h1 − h0)) / s

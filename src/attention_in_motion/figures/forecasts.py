@@ -12,13 +12,13 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles that are drawn: two bands an
 
 
 def fans(
-    examples: dict[str, tuple[NDArray, NDArray, NDArray, NDArray | None]], columns: int = 3
+    examples: dict[str, tuple[NDArray, NDArray, NDArray, NDArray | None]], columns: int = 2
 ) -> Figure:
     """One panel per series: (past (T,), future (h,), samples (n, h), a rival's mean (h,) or None).
 
     Bands hold half and nine tenths of the samples; the line in them is their median.
     """
-    figure, axes = panels(len(examples), width=3.3, height=2.2, columns=columns, sharex=True)
+    figure, axes = panels(len(examples), height=2.2, columns=columns, sharex=True)
     for ax, (name, (past, future, samples, rival)) in zip(axes, examples.items(), strict=True):
         ahead = len(past) + np.arange(len(future))
         low, quarter, middle, three, high = np.quantile(samples, LEVELS, axis=0)
@@ -29,11 +29,10 @@ def fans(
         ax.plot(ahead, middle, color=COLOURS["model"], label="forecast")
         if rival is not None:
             ax.plot(ahead, rival, "--", color=COLOURS["rival"], label="autoregression")
-        ax.set_title(name, fontsize=9)
+        ax.set_title(name)
     for ax in axes[-columns:]:
         ax.set_xlabel("time step")
-    last = axes[min(columns, len(axes)) - 1]
-    last.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 
@@ -41,7 +40,7 @@ def by_kind(
     kinds: list[str], groups: dict[str, tuple[ArrayLike, str]], ylabel: str, level: float
 ) -> Figure:
     """One dot a model for each kind: {name: (scores (model, kind), colour)}; dotted: `level`."""
-    figure, (ax,) = panels(1, width=1.2 * len(kinds) + 2, height=3.2)
+    figure, (ax,) = panels(1, height=3.2)
     shifts = np.linspace(-0.25, 0.25, len(groups)) if len(groups) > 1 else [0.0]
     for shift, (name, (scores, colour)) in zip(shifts, groups.items(), strict=True):
         values = np.asarray(scores, dtype=float)  # (model, kind)
@@ -51,5 +50,5 @@ def by_kind(
         ax.plot([], [], "o", **style, label=name)
     ax.axhline(level, color=COLOURS["truth"], linestyle=":", label="rule")
     ax.set(xticks=range(len(kinds)), xticklabels=kinds, ylabel=ylabel)
-    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.legend(loc="outside upper center", ncols=4)
     return figure

@@ -8,31 +8,29 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from attention_in_motion.figures.style import COLOURS, panels
+from attention_in_motion.figures.style import COLOURS, SMALLEST, panels
 
 
 def odeformer_path(
     times: ArrayLike, observed: ArrayLike, words: list[str], attention: Tensor, found: ArrayLike
 ) -> Figure:
-    """Observed points (n, dimension), attention (words, n) of each written word, found (n, ...)."""
-    figure, (left, middle, right) = panels(3, width=3.8, height=min(0.14 * len(words), 4) + 1.6)
+    """Attention (words, n) of each written word; found (n, dimension) through the observed."""
+    figure, (left, right) = panels(2, height=max(0.17 * len(words), 2) + 1)
+    left.imshow(attention.numpy(), aspect="auto", cmap="viridis")
+    left.set(yticks=range(len(words)), xlabel="point", title="looked at while writing")
+    left.set_yticklabels(words)
+    left.grid(False)
     for colour, values in zip(("model", "second", "linear"), observed.T, strict=False):
-        left.plot(times, values, ".", color=COLOURS[colour])
-        right.plot(times, values, ".", color=COLOURS[colour], alpha=0.4)
+        right.plot(times, values, ".", color=COLOURS[colour])
     right.plot(times, found, color=COLOURS["truth"], linewidth=1)
-    middle.imshow(attention.numpy(), aspect="auto", cmap="viridis")
-    middle.set(yticks=range(len(words)), xlabel="point", title="looked at while writing")
-    middle.set_yticklabels(words, fontsize=7)
-    middle.grid(False)
-    left.set(xlabel="t", title="observed")
-    right.set(xlabel="t", title="integrated from the equation")
+    right.set(xlabel="t", title="observed, and what was found")
     return figure
 
 
 def recognised(rows: list[dict], conditions: list[str], methods: dict[str, str]) -> Figure:
     """Share and interval per group of systems: one panel per condition, {method: its colour}."""
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    size = {"width": 3.6, "height": 0.34 * len(groups) + 1.2, "sharey": True}
+    size = {"height": 0.32 * len(groups) + 1.2, "sharey": True}
     figure, axes = panels(len(conditions), **size)
     chosen = [row for row in rows if row["method"] in methods]
     for ax, condition in zip(axes, conditions, strict=True):
@@ -42,7 +40,8 @@ def recognised(rows: list[dict], conditions: list[str], methods: dict[str, str])
                 y = groups.index(row["group"]) + 0.2 * (list(methods).index(row["method"]) - 1)
                 ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1)
                 ax.plot(row["share"], y, "o", color=colour, markersize=4)
-        ax.set(title=condition, xlim=(-0.02, 1.02), xlabel="share with R² > 0.9")
+        ax.set(title=condition.replace(", ", "\n"), xlim=(-0.05, 1.05), xticks=(0, 0.5, 1))
+    figure.supxlabel("share with R² > 0.9", fontsize=SMALLEST)
     axes[0].set(yticks=range(len(groups)), yticklabels=groups)
     axes[0].invert_yaxis()
     for method, colour in methods.items():
@@ -53,15 +52,13 @@ def recognised(rows: list[dict], conditions: list[str], methods: dict[str, str])
 
 def worked(examples: dict[str, tuple]) -> Figure:
     """One panel per (times, observed (n, dimension), curve): what was found through the points."""
-    figure, axes = panels(len(examples), width=4.2, height=2.7, columns=2)
+    figure, axes = panels(len(examples), height=2.6, columns=2)
     for ax, (name, (times, observed, curve)) in zip(axes, examples.items(), strict=True):
         for k, colour in enumerate(("model", "second")[: observed.shape[1]]):
             style = {"color": COLOURS[colour]}
             ax.plot(times, observed[:, k], ".", **style, label=f"{'xy'[k]}, observed")
             ax.plot(times, curve[:, k], "-", **style, label=f"{'xy'[k]}, found")
-        kind, equations = name.split(": ")
-        ax.set_title(f"{kind}\n{equations}", fontsize=10)
-        ax.set(xlabel="t")
+        ax.set(title=name.replace(": ", "\n"), xlabel="t")
     figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 

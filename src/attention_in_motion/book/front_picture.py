@@ -34,7 +34,7 @@ FREQUENCIES = 256  # held out
 POSTS_BEST = "8LA 32/16 open"
 POSTS_LAYER = "P3.10"  # its final one
 LINE = torch.linspace(-1, 1, 103, dtype=torch.float64)  # two positions to start from, 101 to follow
-LOGISTIC = "x' = 0.8 x (1 − x / 5)"  # of the worked examples of chapter 5
+LOGISTIC = "logistic: x' = 0.8 x (1 − x / 5)"  # of the worked examples of chapter 5
 
 
 def write() -> list[Path]:

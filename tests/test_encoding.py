@@ -15,7 +15,7 @@ def says_nothing(call):
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     modes = call.args[1:2] if isinstance(call.func, ast.Name) else call.args[:1]
     binary = any("b" in str(getattr(mode, "value", "")) for mode in modes)
-    binary |= ast.unparse(call.func) == "archive.open"  # members of a zip are bytes
+    binary |= ast.unparse(call.func) in ("archive.open", "Image.open")  # bytes, both
     opens = name in ("read_text", "write_text") or (name == "open" and not binary)
     return opens and "encoding" not in {word.arg for word in call.keywords}
 

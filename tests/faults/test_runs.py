@@ -27,13 +27,13 @@ SMALL = {"steps": 500, "batch": 64, "lr": 0.02, "n_seeds": 2, "rollout_steps": 2
 
 
 def kernel_of(process):
-    """The pid of the kernel that a run has started, once it computes."""
+    """The pid of the kernel that a run has started, once it trains: what comes before takes 5 s."""
 
     def found():
         assert process.poll() is None, process.stderr.read()
         for pid in below(process.pid):
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"ipykernel" in words and seconds_of(pid) > 2:
+            if b"ipykernel" in words and seconds_of(pid) > 8:
                 return pid
         return None
 

@@ -10,9 +10,7 @@ after each row; rows that are there, of the same weights and settings, are not c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
-import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -145,21 +143,8 @@ def row_of(data: Data, model: ODEFormer, trained: bool) -> Row:
     return row | interventions(model, data, row, seen) if trained else row
 
 
-@click.command(help="Score MODELS (names or paths of .safetensors) and untrained networks.")
-@click.argument("models", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="where the table goes")
-@click.option("--untrained", "n_untrained", type=click.IntRange(min=0), default=20)
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="of curves and systems")
-@click.option("--small", is_flag=True, help="few curves and systems, to try it out")
-def main(models: tuple[str, ...], out: Path, n_untrained: int, seed: int, small: bool) -> None:
-    """python -m attention_in_motion.odeformer.derivative; see the module's text."""
-    little = {"n_curves": 48, "n_systems": 80, "n_random": 2, "n_decoded": 8, "n_permutations": 99}
-    settings = Settings(**(little if small else {}), seed=seed)
-    asked = {"models": models, "out": out, "n_untrained": n_untrained}
-    try:
-        click.echo(tables.of_command("derivative", settings, Data, row_of, **asked))
-    except (OSError, ValueError) as error:
-        raise click.UsageError(str(error)) from None
+LITTLE = {"n_curves": 48, "n_systems": 80, "n_random": 2, "n_decoded": 8, "n_permutations": 99}
+main = tables.script("derivative", Settings, Data, row_of, LITTLE)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import torch
 
@@ -147,22 +145,9 @@ def row_of(data: Data, model: ODEFormer, trained: bool) -> Row:
     return found
 
 
-@click.command(help="Score MODELS (names or paths of .safetensors) and untrained networks.")
-@click.argument("models", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="where the table goes")
-@click.option("--untrained", "n_untrained", type=click.IntRange(min=0), default=20)
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="of curves and systems")
-@click.option("--small", is_flag=True, help="few curves and systems, to try it out")
-def main(models: tuple[str, ...], out: Path, n_untrained: int, seed: int, small: bool) -> None:
-    """python -m attention_in_motion.odeformer.lenses; see the module's text."""
-    little = {"n_systems": 60, "n_attended": 24, "n_pairs": 12, "n_rotations": 12, "n_curves": 24}
-    little |= {"longest": 50, "n_random": 2, "n_decoded": 4}
-    settings = Settings(**(little if small else {}), seed=seed)
-    asked = {"models": models, "out": out, "n_untrained": n_untrained}
-    try:
-        click.echo(tables.of_command("lenses", settings, Data, row_of, **asked))
-    except (OSError, ValueError) as error:
-        raise click.UsageError(str(error)) from None
+LITTLE = {"n_systems": 60, "n_attended": 24, "n_pairs": 12, "n_rotations": 12, "n_curves": 24}
+LITTLE |= {"longest": 50, "n_random": 2, "n_decoded": 4}
+main = tables.script("lenses", Settings, Data, row_of, LITTLE)
 
 
 if __name__ == "__main__":

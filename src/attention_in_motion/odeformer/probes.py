@@ -14,10 +14,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -374,22 +372,9 @@ def row_of(data: Data, model: ODEFormer, trained: bool) -> Row:
     return found
 
 
-@click.command(help="Score MODELS (names or paths of .safetensors) and untrained networks.")
-@click.argument("models", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="where the table goes")
-@click.option("--untrained", "n_untrained", type=click.IntRange(min=0), default=20)
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="of curves and systems")
-@click.option("--small", is_flag=True, help="few curves and systems, to try it out")
-def main(models: tuple[str, ...], out: Path, n_untrained: int, seed: int, small: bool) -> None:
-    """python -m attention_in_motion.odeformer.probes; see the module's text."""
-    little = {"n_curves": 48, "n_pairs": 24, "n_systems": 60, "n_unseen": 60, "n_linear": 60}
-    little |= {"n_random": 2, "n_decoded": 8}
-    settings = Settings(**(little if small else {}), seed=seed)
-    asked = {"models": models, "out": out, "n_untrained": n_untrained}
-    try:
-        click.echo(tables.of_command("probes", settings, Data, row_of, **asked))
-    except (OSError, ValueError) as error:
-        raise click.UsageError(str(error)) from None
+LITTLE = {"n_curves": 48, "n_pairs": 24, "n_systems": 60, "n_unseen": 60, "n_linear": 60}
+LITTLE |= {"n_random": 2, "n_decoded": 8}
+main = tables.script("probes", Settings, Data, row_of, LITTLE)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -23,25 +24,38 @@ Row = dict[str, Any]
 UNTRAINED = "untrained-"
 
 
-def of_command(
+def script(
     module: str,
-    settings: Any,
+    settings_of: Callable[..., Any],
     data_of: Callable[[Any], Any],
     row_of: Callable[[Any, ODEFormer, bool], Row],
-    *,
-    models: Sequence[str],
-    out: Path,
-    n_untrained: int,
-) -> str:
-    """What `python -m attention_in_motion.odeformer.<module>` does, and what it says at its end.
+    little: dict[str, int],
+) -> click.Command:
+    """The command `python -m attention_in_motion.odeformer.<module>`, which scores into a table.
 
-    Unknown models are refused before the work begins: data_of(settings) draws what row_of scores.
+    data_of(settings) draws what row_of scores; `little` are the settings of --small. Unknown models
+    are refused before the work begins.
     """
-    for model in models:
-        path_of(model)
-    data = data_of(settings)
-    rest = command_line(module), models, n_untrained, lambda: data.raw, partial(row_of, data)
-    return f"{out}: {len(extend(out, asdict(settings), *rest)['rows'])} models"
+
+    @click.command(help="Score MODELS (names or paths of .safetensors) and untrained networks.")
+    @click.argument("models", nargs=-1, required=True)
+    @click.option("--out", type=click.Path(path_type=Path), required=True, help="table's place")
+    @click.option("--untrained", "n_untrained", type=click.IntRange(min=0), default=20)
+    @click.option("--seed", type=click.IntRange(min=0), default=0, help="of curves and systems")
+    @click.option("--small", is_flag=True, help="few curves and systems, to try it out")
+    def main(models: tuple[str, ...], out: Path, n_untrained: int, seed: int, small: bool) -> None:
+        settings = settings_of(**(little if small else {}), seed=seed)
+        try:
+            for model in models:
+                path_of(model)
+            data = data_of(settings)
+            rest = models, n_untrained, lambda: data.raw, partial(row_of, data)
+            table = extend(out, asdict(settings), command_line(module), *rest)
+        except (OSError, ValueError) as error:
+            raise click.UsageError(str(error)) from None
+        click.echo(f"{out}: {len(table['rows'])} models")
+
+    return main
 
 
 def command_line(module: str) -> str:

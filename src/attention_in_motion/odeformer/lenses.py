@@ -18,7 +18,7 @@ import torch
 from attention_in_motion.odeformer import decisions, extrema, signs, sinks, subtraction, tables
 from attention_in_motion.odeformer.inside import encoder_activations
 from attention_in_motion.odeformer.network.model import ODEFormer
-from attention_in_motion.odeformer.stream import StreamConfig, evaluation_samples
+from attention_in_motion.odeformer.stream import StreamConfig, evaluation_samples, twin_mixture
 from attention_in_motion.odeformer.systems.sigmoids import draw_sigmoids
 from attention_in_motion.odeformer.systems.trajectories import Sample
 from attention_in_motion.odeformer.tables import Row
@@ -55,8 +55,7 @@ class Settings:
     @property
     def config(self) -> StreamConfig:
         """The twin's stream with one number of points and no corruption."""
-        shape = {"min_points": self.n_system_points, "max_points": self.n_system_points}
-        return StreamConfig(**shape, family_share=0.5, extra_steps=60).clean
+        return twin_mixture(self.n_system_points)
 
 
 class Data:

@@ -38,6 +38,7 @@ from attention_in_motion.odeformer.stream import (
     evaluation_samples,
     family_samples,
     random_samples,
+    twin_mixture,
 )
 from attention_in_motion.odeformer.systems.scale import T_FIRST, T_LAST, Scale
 from attention_in_motion.odeformer.systems.sigmoids import draw_sigmoids, times
@@ -75,8 +76,7 @@ class Settings:
     @property
     def config(self) -> StreamConfig:
         """The twin's stream with one number of points and no corruption."""
-        shape = {"min_points": self.n_points, "max_points": self.n_points}
-        return StreamConfig(**shape, family_share=0.5, extra_steps=60).clean
+        return twin_mixture(self.n_points)
 
 
 class Data:

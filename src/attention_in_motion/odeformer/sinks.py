@@ -27,7 +27,7 @@ from attention_in_motion.odeformer.inside import as_batch, nats
 from attention_in_motion.odeformer.network.model import ODEFormer, within
 from attention_in_motion.odeformer.recognise import predict
 from attention_in_motion.odeformer.slopes import CHOSEN, SCORED
-from attention_in_motion.odeformer.stream import StreamConfig, evaluation_samples
+from attention_in_motion.odeformer.stream import evaluation_samples, twin_mixture
 from attention_in_motion.odeformer.systems.sigmoids import times
 from attention_in_motion.odeformer.systems.trajectories import Sample
 from attention_in_motion.odeformer.tables import Row
@@ -109,8 +109,7 @@ def resampled(sample: Sample, n_points: int) -> Sample:
 
 def mixed_systems(n_systems: int, seed: int) -> list[Sample]:
     """Systems of the evaluation, of every kind, without corruption."""
-    shape = {"min_points": 50, "max_points": 50, "family_share": 0.5, "extra_steps": 60}
-    return evaluation_samples(StreamConfig(**shape).clean, seed, n_systems)
+    return evaluation_samples(twin_mixture(50), seed, n_systems)
 
 
 def length_scores(model: ODEFormer, by_length: Mapping[int, Sequence[Sample]]) -> Row:

@@ -131,6 +131,12 @@ class StreamConfig:
         return [] if over else self.families[: 1 + chunk // self.lesson_chunks]
 
 
+def twin_mixture(n_points: int) -> StreamConfig:
+    """What the twin is trained on, half of it families, at one number of points, not corrupted."""
+    shape = {"min_points": n_points, "max_points": n_points}
+    return StreamConfig(**shape, family_share=0.5, extra_steps=60).clean
+
+
 def family_samples(config: StreamConfig, rng: Generator, name: str) -> Iterator[Sample]:
     """Endless finished samples of one family."""
     while True:

@@ -73,7 +73,7 @@ def test_every_icon_has_a_shape(met, page):
 def test_a_page_is_no_heavier_than_a_phone_can_bear(met, page):
     visit = met(page, "desktop", "light")
     maths = "maths" if visit.seen["typeset"] else "plain"
-    kind = "api" if page.startswith("api") else maths
+    kind = "api" if page.startswith(("api", "genindex")) else maths
     heaviest = sorted(visit.weight.items(), key=lambda pair: -pair[1])[:5]
     assert sum(visit.weight.values()) <= LARGEST[kind], heaviest
 

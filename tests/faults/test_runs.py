@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ from attention_in_motion.__main__ import main
 from attention_in_motion.book import pages
 pages.RUNS = Path(sys.argv[1])
 main(["run", "1", "-p", "steps", "100000000"], prog_name="attention-in-motion")
+"""
+SHORT_CELLS = """
+import nbformat
+from pathlib import Path
+from attention_in_motion.book import pages
+cells = [nbformat.v4.new_code_cell(f"print({i}, flush=True)") for i in range(5000)]
+notebook = nbformat.v4.new_notebook(cells=cells)
+kernel = pages.client(notebook, Path("."))
+kernel.on_cell_executed = lambda **facts: print("a cell", flush=True)
+for name, done in pages.together({"page": kernel}, silent=True):
+    print(done.fault)
 """
 SMALL = {"steps": 500, "batch": 64, "lr": 0.02, "n_seeds": 2, "rollout_steps": 20, "n_starts": 20}
 
@@ -78,6 +90,21 @@ def test_a_run_that_is_ended_leaves_nothing_over(end, tmp_path, count):
         assert end != "kernel killed" or "DeadKernelError" in said[-1], said
         assert nothing_left(family, tmp_path)
         count(f"runs ended: {end}")
+
+
+def test_an_interrupt_between_two_short_cells_is_not_lost(count):
+    words = [sys.executable, "-c", SHORT_CELLS]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "start_new_session": True}
+    for moment in range(share(20)):
+        process = subprocess.Popen(words, text=True, **options)
+        for _ in range(10 + moment):  # cells that have run
+            assert process.stdout.readline() == "a cell\n"
+        family = [process.pid, *below(process.pid)]
+        time.sleep(0.007 * moment)  # a cell takes about 30 ms
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=LONG)[0].endswith("KeyboardInterrupt\n")
+        until(lambda: not any(map(alive, family)), "the kernel to end")  # noqa: B023
+        count("interrupts between two short cells")
 
 
 @pytest.fixture

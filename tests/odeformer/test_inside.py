@@ -64,10 +64,15 @@ def with_values(sample, values):
     return sample._replace(values=values)
 
 
+def of_length(n):
+    return SAMPLES[0]._replace(times=np.arange(float(n)), values=np.ones((n, 1)))
+
+
 @pytest.mark.parametrize(
     ("samples", "line"),
     [
         ([SAMPLES[0], SAMPLES[1]._replace(times=SAMPLES[1].times[:9])], "samples: must be of one"),
+        ([of_length(201)], "samples have 201 points: the model reads up to 200"),
         ([with_values(SAMPLES[0], np.ones((15, 2)))], "samples have 2 dimensions: the model reads"),
         ([with_values(SAMPLES[0], np.full((15, 1), np.nan))], "samples: every value must be"),
     ],

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attention_in_motion.measures.patching import Change, patched
 from attention_in_motion.models.activations import record
+from attention_in_motion.odeformer.measurements import MOST_POINTS
 from attention_in_motion.odeformer.network.decode import generate, greedy, likeliest
 from attention_in_motion.odeformer.network.model import ODEFormer, within
 from attention_in_motion.odeformer.recognise import MAX_TOKENS, distinct, rank
@@ -32,9 +33,12 @@ def looks(
 
     times (n,), trajectory (n, dimension) in any units. The decoder reads <EOS> and the words, so
     row i of its activations is where word i is chosen: "decoder.encoder_attn.3.weights" (1, head,
-    words + 1, point), for example, says what its fourth layer looks at.
+    words + 1, point), for example, says what its fourth layer looks at. Raises ValueError for more
+    than `MOST_POINTS` points.
     """
     times, trajectory = np.asarray(times, dtype=float), np.asarray(trajectory, dtype=float)
+    if len(times) > MOST_POINTS:
+        raise ValueError(f"times has {len(times)} points: the model reads up to {MOST_POINTS}")
     vocabulary = model.config.vocabulary
     ids = vocabulary.encode_points(*Scale.of(times, trajectory).apply(times, trajectory))
     points, n_points = torch.from_numpy(ids)[None], torch.tensor([len(ids)])
@@ -47,11 +51,13 @@ def looks(
 def encode(model: ODEFormer, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     """Ids (batch, n_points, words) and n_points (batch,) of samples of one length, scaled already.
 
-    Raises ValueError for samples of different lengths, more dimensions than the model reads, or
-    values that are not finite.
+    Raises ValueError for samples of different lengths or of more than `MOST_POINTS` points, more
+    dimensions than the model reads, or values that are not finite.
     """
     if len(lengths := {len(sample.times) for sample in samples}) != 1:
         raise ValueError(f"samples: must be of one length, are {sorted(lengths)} points long")
+    if max(lengths) > MOST_POINTS:
+        raise ValueError(f"samples have {max(lengths)} points: the model reads up to {MOST_POINTS}")
     most, found = model.config.max_dimension, max(s.values.shape[1] for s in samples)
     if found > most:
         raise ValueError(f"samples have {found} dimensions: the model reads 1 to {most}")

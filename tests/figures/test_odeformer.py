@@ -72,8 +72,7 @@ def test_models_are_dots_by_place_and_levels_lines():
     assert len(dots) == 6 + 20 + 2  # two of them for the legend
     assert len(first.lines) == len(second.lines) + 1
     assert [ax.lines[-1].get_linestyle() for ax in (first, second)] == [":", ":"]
-    [legend] = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
-    labels = [text.get_text() for text in legend.get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["trained", "untrained", "raw", "rule", "the post"]
 
 
@@ -90,14 +89,23 @@ def test_token_charts_have_a_word_in_each_cell():
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["x", "y"]
 
 
+def test_long_token_charts_go_on_below():
+    words = [[str(10 * row + column) for column in range(12)] for row in range(2)]
+    figure = figures.token_chart(words[0], words, torch.rand(2, 12))
+    above, below = figure.axes[:2]
+    assert [len(ax.texts) for ax in (above, below)] == [2 * 9, 2 * 3]
+    assert [tick.get_text() for tick in below.get_xticklabels()] == ["9", "10", "11"]
+
+
 def test_profiles_have_a_line_a_model():
     drawn = {
         "one": (TIMES, np.ones((6, 5)), np.zeros((20, 5))),
         "two": (TIMES, np.ones((2, 5)), []),
     }
-    first, second = figures.profiles(drawn, "t", "mass", mark=0.6).axes
+    figure = figures.profiles(drawn, "t", "mass", mark=0.6)
+    first, second = figure.axes
     assert len(first.lines) == 6 + 20 + 2 + 1 and len(second.lines) == 2 + 2 + 1
-    labels = [text.get_text() for text in second.get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["untrained", "trained", "the post"]
 
 

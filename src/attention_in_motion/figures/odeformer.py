@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from attention_in_motion.figures.style import COLOURS, SMALLEST, panels
+from attention_in_motion.figures.style import COLOURS, SMALLEST, WIDTH, panels
 
 
 def odeformer_path(
@@ -59,8 +59,7 @@ def worked(examples: dict[str, tuple]) -> Figure:
             ax.plot(times, observed[:, k], ".", **style, label=f"{'xy'[k]}, observed")
             ax.plot(times, curve[:, k], "-", **style, label=f"{'xy'[k]}, found")
         ax.set(title=name.replace(": ", "\n"), xlabel="t")
-    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    return figure
+    return with_legend(figure)
 
 
 def by_steepness(steepness: ArrayLike, saturation: ArrayLike, shares: Tensor) -> Figure:
@@ -89,7 +88,7 @@ def head_maps(curves: dict[str, tuple[ArrayLike, ...]]) -> Figure:
     Each line is divided by its largest value, as the post's plots are.
     """
     n = len(curves)
-    figure, axes = panels(2 * n, width=2.4, height=2.2, columns=n)
+    figure, axes = panels(2 * n, width=WIDTH / n, height=1.9, columns=n, sharey="row")
     for k, (name, (times, x, slope, mass, attention)) in enumerate(curves.items()):
         above, below = axes[k], axes[n + k]
         lines = (("x", x, "truth"), ("|x′|", slope, "rival"), ("column mass", mass, "model"))
@@ -99,10 +98,11 @@ def head_maps(curves: dict[str, tuple[ArrayLike, ...]]) -> Figure:
         extent = (times[0], times[-1], times[-1], times[0])
         below.imshow(np.asarray(attention), aspect="auto", cmap="viridis", extent=extent)
         below.grid(False)
-        above.set_title(name, fontsize=9)
-        below.set(xlabel="looked at, t", ylabel="looking, t" if k == 0 else "")
-    axes[n - 1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+        above.set_title(name.removeprefix("Sigmoid_"))  # as the post names them: a_b
+        above.tick_params(labelbottom=False)
+    axes[n].set_ylabel("looking, t")
+    figure.supxlabel("looked at, t", fontsize=SMALLEST)
+    return with_legend(figure)
 
 
 def by_place(
@@ -117,7 +117,9 @@ def by_place(
     One dot a model, nothing for a group without models; levels are dashed lines, that of the "rule"
     is dotted. `known` gives what the post has, {title: by place}, as crosses, NaN for nothing.
     """
-    figure, axes = panels(len(titles), width=3.9, height=3.2, sharey=True)
+    columns = len(titles) if len(titles) <= 3 else 2
+    figure, axes = panels(len(titles), height=2.9, columns=columns, sharey=True)
+    every = -(-columns * len(places) // 16)  # so many labels have room beside each other
     for ax, (title, (ours, null, levels)) in zip(axes, titles.items(), strict=True):
         for shift, rows, colour, label in (
             (-0.1, ours, "model", "trained"),
@@ -137,50 +139,53 @@ def by_place(
             ax.axhline(level, color=COLOURS[style[0]], linestyle=style[1], label=name)
         if known and title in known:
             ax.plot(known[title], "x", color=COLOURS["highlight"], markersize=5, label="the post")
-        ax.set(title=title, xlabel=xlabel, xticks=range(len(places)), xticklabels=places)
-    axes[0].set_ylabel(ylabel)
-    handles: dict[str, Artist] = {}
-    for ax in axes:
-        found, labels = ax.get_legend_handles_labels()
-        handles |= zip(labels, found, strict=True)
-    options = {"fontsize": 8, "loc": "center left", "bbox_to_anchor": (1, 0.5)}
-    axes[-1].legend(handles.values(), handles.keys(), **options)
-    return figure
+        ax.set(title=title, xlabel=xlabel)
+        ax.set_xticks(range(0, len(places), every), places[::every])
+    for ax in axes[::columns]:
+        ax.set_ylabel(ylabel)
+    return with_legend(figure)
 
 
 def stencils(lags: ArrayLike, ours: ArrayLike, ylabel: str = "added to the slope") -> Figure:
     """What layers add to a point from so many points away: (model, layer, lag)."""
     values = np.asarray(ours)
-    figure, axes = panels(values.shape[1], width=2.7, height=2.4)
+    figure, axes = panels(values.shape[1], height=2.2, columns=2)
     for layer, ax in enumerate(axes):
         ax.axhline(0, color=COLOURS["control"], linewidth=0.8)
         ax.plot(lags, values[:, layer].T, color=COLOURS["model"], alpha=0.6, linewidth=1)
         ax.set(title=f"layer {layer}", xlabel="points away")
-    axes[0].set_ylabel(ylabel)
+    for ax in axes[::2]:
+        ax.set_ylabel(ylabel)
     return figure
 
 
 # ---------------------------------------------------------------------------------------------
 # The page on lenses
 
+ABREAST = 9  # positions of a token chart in one row of the page
+
 
 def token_chart(written: list[str], words: list[list[str]], certainty: Tensor) -> Figure:
     """What each layer (row) says at each position (column), on the colour of its probability.
 
-    words and certainty by (layer, position); `written` is what the model writes there.
+    words and certainty by (layer, position); `written` is what the model writes there. Long answers
+    go on in a panel below.
     """
     layers, positions = certainty.shape
-    figure, (ax,) = panels(1, width=0.75 * positions + 2, height=0.32 * layers + 1.2)
-    shown = ax.imshow(certainty.numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    for (row, column), sure in np.ndenumerate(certainty.numpy()):
-        colour = "white" if sure < 0.6 else "black"
-        options = {"ha": "center", "va": "center", "fontsize": 7, "color": colour}
-        ax.text(column, row, words[row][column].replace("_", ""), **options)
-    ax.set(xlabel="written", ylabel="decoder layer", yticks=range(layers))
-    ax.set_xticks(range(positions), written[:positions], fontsize=8)
-    ax.invert_yaxis()
-    ax.grid(False)
-    figure.colorbar(shown, ax=ax, label="probability")
+    starts = range(0, positions, ABREAST)
+    figure, axes = panels(len(starts), height=0.26 * layers + 0.8, columns=1)
+    for ax, start in zip(axes, starts, strict=True):
+        part = certainty[:, start : start + ABREAST].numpy()
+        shown = ax.imshow(part, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        for (row, column), sure in np.ndenumerate(part):
+            options = {"ha": "center", "va": "center", "color": "white" if sure < 0.6 else "black"}
+            ax.text(column, row, words[row][start + column].replace("_", ""), **options)
+        ax.set(ylabel="decoder layer", yticks=range(layers), xlim=(-0.5, ABREAST - 0.5))
+        ax.set_xticks(range(part.shape[1]), written[:positions][start : start + ABREAST])
+        ax.invert_yaxis()
+        ax.grid(False)
+    axes[-1].set_xlabel("written")
+    figure.colorbar(shown, ax=axes, label="probability", shrink=0.6)
     return figure
 
 
@@ -195,7 +200,7 @@ def profiles(
 
     A dotted line stands at x = `mark`; `names` are those of the two groups.
     """
-    figure, axes = panels(len(titles), width=3.9, height=3.0)
+    figure, axes = panels(len(titles), height=2.9)
     for ax, (title, (x, ours, null)) in zip(axes, titles.items(), strict=True):
         groups = zip((null, ours), ("control", "model"), names[::-1], strict=True)
         for rows, colour, label in groups:
@@ -206,8 +211,7 @@ def profiles(
             ax.axvline(mark, color=COLOURS["truth"], linestyle=":", label="the post")
         ax.set(title=title, xlabel=xlabel)
     axes[0].set_ylabel(ylabel)
-    axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+    return with_legend(figure)
 
 
 def marked_curves(curves: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Figure:
@@ -215,7 +219,7 @@ def marked_curves(curves: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> 
 
     Every line is divided by its largest size.
     """
-    figure, axes = panels(len(curves), width=3.2, height=2.4, sharey=True)
+    figure, axes = panels(len(curves), height=2.4, sharey=True)
     for ax, (title, (times, values, mass)) in zip(axes, curves.items(), strict=True):
         coordinates = zip(np.asarray(values).T, ("truth", "second"), ("x", "y"), strict=False)
         for x, colour, label in coordinates:
@@ -225,5 +229,14 @@ def marked_curves(curves: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> 
             times, mass / mass.max(), color=COLOURS["model"], alpha=0.35, label="column mass"
         )
         ax.set(title=title, xlabel="t")
-    axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return with_legend(figure)
+
+
+def with_legend(figure: Figure) -> Figure:
+    """The figure with one legend above it, for all its panels: a name once."""
+    handles: dict[str, Artist] = {}
+    for ax in figure.axes:
+        found, labels = ax.get_legend_handles_labels()
+        handles |= zip(labels, found, strict=True)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
     return figure

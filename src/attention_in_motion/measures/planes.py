@@ -43,17 +43,17 @@ def same_share(near: NDArray, label: NDArray) -> float:
     return float((label[near] == label[:, None]).mean())
 
 
-def exchanged_share(
+def exchanged_shares(
     near: NDArray, system: NDArray, label: NDArray, n_exchanges: int, seed: int
-) -> float:
-    """`same_share` with labels exchanged between systems, mean over the exchanges.
+) -> NDArray:
+    """`same_share` with labels exchanged between systems: (n_exchanges,).
 
     system (n,) says whose a point is, from 0; label (systems,) is one per system, so that points of
     one system stay alike: their nearness is no news.
     """
     rng = np.random.default_rng(seed)
     orders = (rng.permutation(label) for _ in range(n_exchanges))
-    return float(np.mean([same_share(near, order[system]) for order in orders]))
+    return np.array([same_share(near, order[system]) for order in orders])
 
 
 def rim_area(points: NDArray, marked: NDArray) -> float:

@@ -249,7 +249,7 @@ def neighbour_shares(points: NDArray, data: Data) -> Row:
     exchanges = data.settings.n_exchanges, data.settings.seed
     return {
         "own": planes.same_share(near, family[system]),
-        "exchanged": planes.exchanged_share(near, system, family, *exchanges),
+        "exchanged": float(planes.exchanged_shares(near, system, family, *exchanges).mean()),
     }
 
 

@@ -9,24 +9,11 @@ the autoencoder with a frozen decoder is. The table is written after each row an
 
 from __future__ import annotations
 
-import torch
-
+from attention_in_motion.measures.sparse_features import SCORED, quality
 from attention_in_motion.odeformer import ablations, dictionaries, tables
 from attention_in_motion.odeformer.dictionaries import Data, Settings
 from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.tables import Row
-
-
-@torch.no_grad()
-def frozen_quality(autoencoder: torch.nn.Module, x: torch.Tensor) -> Row:
-    """Of the autoencoder whose decoder stays as drawn, quality alone; x (systems, n, d)."""
-    odd = x[dictionaries.SCORED].flatten(0, 1)
-    return {"quality": dictionaries.sparse.quality(autoencoder, odd)}
-
-
-def coordinates(x: torch.Tensor, data: Data) -> Row:
-    """What the stream's own coordinates say of the concepts: no autoencoder at all."""
-    return {"concepts": dictionaries.concept_scores(x, data)}
 
 
 def row_of(data: Data, model: ODEFormer, trained: bool) -> Row:
@@ -40,11 +27,11 @@ def row_of(data: Data, model: ODEFormer, trained: bool) -> Row:
     row: Row = {
         name: dictionaries.feature_scores(found[name], x, posts, data) for name in ("relu", "topk")
     }
-    row["coordinates"] = coordinates(x, data)
+    row["coordinates"] = {"concepts": dictionaries.concept_scores(x, data)}  # no autoencoder
     stable = row["relu"]["stable"]["top"]["damped"]
     row["plane"] = dictionaries.plane_scores(found["relu"].encode(x), data, stable)
     if trained:
-        row["frozen"] = frozen_quality(found["frozen"], x)
+        row["frozen"] = {"quality": quality(found["frozen"], x[SCORED].flatten(0, 1))}
         row["costs"] = ablations.costs(model, data, found)
     return row
 

@@ -10,6 +10,7 @@ from attention_in_motion.odeformer import ablations, dictionaries
 def features(shift, share):
     own = {"t": 0.3, "x": -0.1 + 0.9, "x′": 0.4, "x″": 0.2, "x′ beyond t and x": 0.1 + shift}
     return {
+        "quality": {"explained": 0.9, "l0": 16 + shift, "dead": 0.1},
         "concepts": {"own": own, "exchanged": dict.fromkeys(own, 0.1)},
         "stable": {"share": share, "firing": [1.0, 0.8, 0.9]},
         "families": {"own": 0.2 + shift, "exchanged": 0.15},
@@ -56,6 +57,21 @@ def test_tested_claims_are_those_with_a_p_value():
     p = twins.p_values(ours, null)
     assert p["P4.26m"] < 0.05 and p["P4.27m"] < 0.05
     assert p["P4.11m"] > 0.5  # as good as an untrained one
+
+
+def test_figures_show_both_autoencoders_of_both_groups():
+    rows = {"a": row_with(0.1), "b": row_with(0.3), "untrained-0": row_with(0.0, trained=False)}
+    found = feature_scores.beside({"rows": rows}, "shared", "stable", "share")
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "shared, the post's": pytest.approx([2 / 3, 2 / 3]),
+        "shared, TopK": [0, 0],
+        "shared, the post's, untrained": pytest.approx([2 / 3]),
+        "shared, TopK, untrained": [0],
+    }
+    assert feature_scores.concepts(rows, "relu").shape == (3, 5)
+    assert feature_scores.concepts(rows, "topk")[1, 4] == pytest.approx(0.7)
+    seeds = twins.seeds({"rows": rows})
+    assert feature_scores.quality(seeds, "topk") == pytest.approx([0.9, 16.4, 0.1])
 
 
 def test_a_model_without_a_right_answer_keeps_none():

@@ -6,6 +6,15 @@ the other one.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from attention_in_motion.chapters import twins
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+AUTOENCODERS = {"relu": "the post's", "topk": "TopK"}
 CONCEPTS = ("t", "x", "x′", "x″")
 BEYOND = "x′ beyond t and x"
 
@@ -61,3 +70,29 @@ def kept(row: dict, without: str) -> float:
     """R² of greedy answers without a part over that of whole ones; 0 where whole ones have none."""
     costs = row["costs"]
     return costs["r2 without"][without] / costs["r2"] if costs["r2"] else 0.0
+
+
+# What figures show of the rows
+
+
+def beside(table: dict, what: str, *path: str) -> dict[str, Tensor]:
+    """What lies at a path of both autoencoders, trained and untrained: {strip: by model}."""
+    groups = {"": twins.seeds(table), ", untrained": twins.untrained(table)}
+    return {
+        f"{what}, {title}{name}": twins.over_models(rows, kind, *path)
+        for name, rows in groups.items()
+        for kind, title in AUTOENCODERS.items()
+    }
+
+
+def concepts(rows: dict[str, dict], kind: str, of: str = "own") -> NDArray:
+    """The best feature's correlations with t, x, x′, x″ and x′ beyond: (model, concept)."""
+    import numpy as np
+
+    return np.array([[*row[kind]["concepts"][of].values()] for row in rows.values()])
+
+
+def quality(rows: dict[str, dict], kind: str) -> list[float]:
+    """Explained variance, features that fire at a point, share of dead ones; means over models."""
+    measures = ("explained", "l0", "dead")
+    return [float(twins.over_models(rows, kind, "quality", name).mean()) for name in measures]

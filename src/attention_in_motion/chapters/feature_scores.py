@@ -19,6 +19,16 @@ CONCEPTS = ("t", "x", "x′", "x″")
 BEYOND = "x′ beyond t and x"
 
 
+def table_of(p: twins.Scored) -> dict:
+    """The scores of all models: "shipped", features.json with the weights, or a table's path.
+
+    Raises ValueError as `twins.table_of` does.
+    """
+    from attention_in_motion.odeformer import weights
+
+    return twins.checked(p.table, weights.SHIPPED / "features.json")
+
+
 def reading(row: dict, raw: dict) -> dict[str, float]:
     """What one model, trained or not, has for the claims with a null: {id: score}."""
     return {

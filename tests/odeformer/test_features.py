@@ -108,6 +108,8 @@ def test_the_posts_systems_are_as_the_model_reads_them():
 def test_families_are_asked_of_odd_systems_of_a_family(data):
     assert (data.family[data.scored] >= 0).all() and (data.scored % 2 == 1).all()
     assert len(set(data.family[data.scored])) == 14
+    names = [dictionaries.name_of(sample) for sample in data.mixed]
+    assert [name == "random system" for name in names] == (data.family < 0).tolist()
     system, at = data.shown
     assert len(system) == FEW.n_plane == len({*zip(system.tolist(), at.tolist(), strict=True)})
     odd = {id(s) for s in data.mixed[1::2]}

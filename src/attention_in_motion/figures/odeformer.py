@@ -220,8 +220,8 @@ def marked_curves(
     figure, axes = panels(len(curves), width=3.2, height=2.4, sharey=True)
     for ax, (title, (times, values, mass)) in zip(axes, curves.items(), strict=True):
         coordinates = zip(np.asarray(values).T, ("truth", "second"), ("x", "y"), strict=False)
-        for x, colour, label in coordinates:
-            ax.plot(times, x / np.abs(x).max(), color=COLOURS[colour], label=label)
+        for x, colour, name in coordinates:
+            ax.plot(times, x / np.abs(x).max(), color=COLOURS[colour], label=name)
         mass = np.asarray(mass)
         largest = np.abs(mass).max() or 1.0
         ax.fill_between(times, mass / largest, color=COLOURS["model"], alpha=0.35, label=label)

@@ -8,12 +8,16 @@ Castro et al., "Polynomial calculation of the Shapley value based on sampling" (
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, ShapleyValueSampling
 from torch import Tensor
+
+with warnings.catch_warnings():  # in a notebook captum asks for a progress bar that we do not show
+    warnings.filterwarnings("ignore", "IProgress not found")
+    from captum.attr import IntegratedGradients, ShapleyValueSampling
 
 Answer = Callable[..., Tensor]  # (x, *given) → (rows,): rows of x and of all that is given agree
 

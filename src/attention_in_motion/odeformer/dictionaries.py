@@ -55,7 +55,7 @@ class Settings:
     n_plane: int = 1500
     n_exchanges: int = 20
     grid: int = 10
-    n_asked: int = 120
+    n_asked: int = 60
     n_decoded: int = 40
     seed: int = 0
 
@@ -140,6 +140,11 @@ class Data:
         """How far a plane of the raw points with their neighbours separates families."""
         windows = np.array([window(self.mixed[i]) for i in self.scored])
         return {"plane": neighbour_shares(planes.plane(windows[self.shown]), self)}
+
+
+def name_of(sample: Sample) -> str:
+    """The family's name, or that it is none."""
+    return sample.source if sample.source in FAMILIES else "random system"
 
 
 def damped(grid: int, n_points: int) -> list[Sample]:

@@ -36,16 +36,26 @@ INSIDE = {
         *("trajectories", "linear_rules", "mask", "frequency", "probes", "criteria"),
         *("interventions", "fingerprint", "one_layer", "motion_layer", "taylor"),
         *("attention_maps", "grouped_probes", "patching", "forecasts", "sparse_features"),
-        *("lens", "ov_circuits", "attended_points"),
+        *("lens", "ov_circuits", "attended_points", "planes", "attribution"),
     ),
     "odeformer": (
         *("language", "systems", "network", "weights", "official", "recognise", "stream"),
         *("measurements", "matching", "shooting", "proposals", "odebench"),
         *("inside", "train", "evaluation", "slopes", "tables", "derivative", "probes"),
         *("decisions", "signs", "sinks", "extrema", "subtraction", "lenses"),
+        *("dictionaries", "ablations", "features", "driving"),
     ),
     "forecaster": ("series", "scores"),
-    "chapters": ("posts", "page", "oscillators", "twins", "lens_scores", "*", "contents"),
+    "chapters": (
+        "posts",
+        "page",
+        "oscillators",
+        "twins",
+        "lens_scores",
+        "feature_scores",
+        "*",
+        "contents",
+    ),
     "figures": ("style", "*"),
     "book": (
         *("parameters", "parameter_file", "cost", "progress", "pictures", "pages", "reading"),
@@ -57,6 +67,7 @@ INSIDE = {
 ONLY_IN = {
     **{"matplotlib": "figures", "papermill": "book", "pydantic": "chapters", "click": "cli"},
     **{"sphinx": "book", "bs4": "book", "sklearn": "measures", "distributed": "book"},
+    "captum": "measures",
 }
 RECORDED_COMMANDS = {
     "odeformer.weights",
@@ -66,6 +77,7 @@ RECORDED_COMMANDS = {
     "odeformer.probes",
     "odeformer.lenses",
     "odeformer.sinks",
+    "odeformer.features",
     "forecaster.scores",
 }
 
@@ -148,7 +160,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 128
+    assert len(lines) <= 135
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

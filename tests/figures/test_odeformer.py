@@ -113,3 +113,14 @@ def test_marked_curves_show_coordinates_over_the_mass():
     values = np.stack([TIMES, -2 * TIMES], axis=1)
     [ax] = figures.marked_curves({"one": (TIMES, values, torch.from_numpy(TIMES))}).axes
     assert min(ax.lines[1].get_ydata()) == -1 and len(ax.collections) == 1
+    [ax] = figures.marked_curves({"one": (TIMES, values, np.zeros(len(TIMES)))}, "feature").axes
+    assert "feature" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_planes_show_each_point_in_its_group():
+    points, group = np.arange(20.0).reshape(10, 2), np.arange(10) % 3
+    [ax] = figures.planes({"one": (points, group, ["rest", "a", "b"])}).axes
+    assert [len(line.get_xdata()) for line in ax.lines] == [4, 3, 3]
+    assert ax.lines[1].get_xdata().tolist() == points[group == 1, 0].tolist()
+    [ax] = figures.planes({"one": (points, 9 * group, ["rest"])}).axes
+    assert len(ax.lines[0].get_xdata()) == 10  # what has no colour is of the rest

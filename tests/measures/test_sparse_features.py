@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from attention_in_motion.measures import attention_maps as maps
 from attention_in_motion.measures import sparse_features as sparse
 
 D, ATOMS, LIVE = 24, 32, 2
@@ -68,7 +69,40 @@ def test_the_best_feature_is_chosen_on_other_series():
     assert best[1] == 7 and area[1] == 1
 
 
+def test_a_planted_concept_is_found_on_other_systems_and_what_it_owes_is_taken_out():
+    rng = torch.Generator().manual_seed(0)
+    h, y, t = (torch.randn(s, generator=rng) for s in ((40, 25, 12), (1, 40, 25), (1, 40, 25)))
+    assert sparse.best_correlations(h, y)[0] < 0.15
+    h[..., 5], h[..., 6], h[..., 7] = 3 * y[0], y[0] + t[0], 0
+    found = sparse.correlations(h, torch.cat([y, t]))
+    assert found.shape == (2, 12) and found[0, 5] == pytest.approx(1) and found[1, 5] < 0.15
+    assert sparse.best_correlations(-h, y) == pytest.approx([1])  # its size counts
+    assert sparse.correlations(h, y, t)[0, 6] == pytest.approx(1)
+    assert sparse.correlations(h, y, y).max() == 0 and found[0, 7] == 0
+
+
+def test_partial_correlations_are_those_of_the_other_measure():
+    rng = torch.Generator().manual_seed(1)
+    h, y, given = (torch.randn(s, generator=rng) for s in ((60, 5), (1, 60), (2, 60)))
+    h += given.T @ torch.ones(2, 5)
+    expected = maps.partial_correlation(h.T.double(), y.double(), given.double()[None]).abs()
+    assert torch.allclose(sparse.correlations(h, y, given), expected)
+
+
+def test_one_family_features_are_counted_and_exchanges_keep_their_number():
+    fires = np.array([[5, 1, 0, 9], [5, 1, 0, 0], [0, 1, 0, 1], [0, 1, 0, 0]], float)
+    family = np.array([0, 0, 1, 1])
+    assert sparse.one_family(fires, family, 0.9) == pytest.approx(2 / 3)  # one is dead
+    assert sparse.one_family(fires, family, 0.95) == pytest.approx(1 / 3)
+    # two of the three partners leave feature 0 in both families, feature 3 is of one in half
+    chance = sparse.one_family_exchanged(fires, family, 0.95, 600, 0)
+    assert chance == pytest.approx((1 / 3 + 1 / 3) / 3, abs=0.03)
+    assert sparse.most_active(torch.from_numpy(fires), 2) == [0, 3]
+
+
 def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="features: one at least must be active"):
+        sparse.one_family(np.zeros((4, 2)), np.array([0, 0, 1, 1]), 0.9)
     with pytest.raises(ValueError, match="must be finite, one is not"):
         sparse.trained(torch.tensor([[1.0, torch.nan]]), sparse.Recipe(width=4))
     with pytest.raises(ValueError, match="must differ, all are equal"):

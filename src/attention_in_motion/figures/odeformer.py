@@ -214,20 +214,21 @@ def profiles(
     return with_legend(figure)
 
 
-def marked_curves(curves: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Figure:
-    """Per curve (times, values (n, dimension), mass (n,)): coordinates over a head's column mass.
+def marked_curves(
+    curves: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]], label: str = "column mass"
+) -> Figure:
+    """Per curve (times, values (n, dimension), mass (n,)): coordinates over what points get.
 
-    Every line is divided by its largest size.
+    The mass is a head's, or what `label` says. Every line is divided by its largest size.
     """
     figure, axes = panels(len(curves), height=2.4, sharey=True)
     for ax, (title, (times, values, mass)) in zip(axes, curves.items(), strict=True):
         coordinates = zip(np.asarray(values).T, ("truth", "second"), ("x", "y"), strict=False)
-        for x, colour, label in coordinates:
-            ax.plot(times, x / np.abs(x).max(), color=COLOURS[colour], label=label)
+        for x, colour, name in coordinates:
+            ax.plot(times, x / np.abs(x).max(), color=COLOURS[colour], label=name)
         mass = np.asarray(mass)
-        ax.fill_between(
-            times, mass / mass.max(), color=COLOURS["model"], alpha=0.35, label="column mass"
-        )
+        largest = np.abs(mass).max() or 1.0
+        ax.fill_between(times, mass / largest, color=COLOURS["model"], alpha=0.35, label=label)
         ax.set(title=title, xlabel="t")
     return with_legend(figure)
 
@@ -239,4 +240,26 @@ def with_legend(figure: Figure) -> Figure:
         found, labels = ax.get_legend_handles_labels()
         handles |= zip(labels, found, strict=True)
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------
+# The page on sparse features
+
+
+def planes(titles: dict[str, tuple[ArrayLike, ArrayLike, list[str]]]) -> Figure:
+    """Points of a plane by group: {title: (points (n, 2), group (n,) from 0, names)}.
+
+    The first group is grey; no more than seven have a name, the rest is drawn as the first.
+    """
+    figure, axes = panels(len(titles), width=3.9, height=3.9)
+    colours = ("control", "model", "rival", "linear", "highlight", "second", "third")
+    for ax, (title, (points, group, names)) in zip(axes, titles.items(), strict=True):
+        points, group = np.asarray(points), np.asarray(group)
+        group = np.where(group < min(len(names), len(colours)), group, 0)
+        for k, (name, colour) in enumerate(zip(names, colours, strict=False)):
+            own = points[group == k]
+            ax.plot(*own.T, ".", color=COLOURS[colour], markersize=3, alpha=0.7, label=name)
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, markerscale=2)
     return figure

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
+from attention_in_motion.measures import attention_maps as maps
+
 CHOSEN, SCORED = slice(0, None, 2), slice(1, None, 2)  # series that choose features, and score
 
 
@@ -158,3 +160,64 @@ def best_features(features: NDArray, kind: NDArray, kinds: int) -> tuple[NDArray
     best = areas(features[CHOSEN], kind[CHOSEN], kinds).argmax(1)
     scored = areas(features[SCORED], kind[SCORED], kinds)
     return best, scored[np.arange(kinds), best]
+
+
+def correlations(h: Tensor, y: Tensor, given: Tensor | None = None) -> Tensor:
+    """Size of the correlation of every feature with every target, over all points: (target, width).
+
+    h (…, width) and y (target, …), the same points; given (k, …), linearly independent, is taken
+    out of both first. What never changes, or is nothing but `given`, has 0.
+    """
+    rows = maps.standardised(h.flatten(0, -2).T.double())  # (width, points)
+    targets = maps.standardised(y.flatten(1).double())
+    found = targets @ rows.T
+    if given is not None:
+        basis = torch.linalg.qr(maps.standardised(given.flatten(1).double()).T)[0]  # (points, k)
+        along, across = targets @ basis, basis.T @ rows.T  # (target, k), (k, width)
+        left = left_over(along, 1)[:, None] * left_over(across, 0)
+        found = torch.where(left > 1e-6, (found - along @ across) / left.clamp(min=1e-6), 0.0)
+    return found.abs()
+
+
+def left_over(parts: Tensor, dim: int) -> Tensor:
+    """Length of what is left of unit vectors without these orthogonal parts of them."""
+    return (1 - parts.square().sum(dim)).clamp(min=0).sqrt()
+
+
+def best_correlations(h: Tensor, y: Tensor, given: Tensor | None = None) -> list[float]:
+    """By target, on odd systems: the correlation of the feature that even ones choose.
+
+    h (systems, n, width), y (target, systems, n), given (k, systems, n).
+    """
+    one, two = (
+        correlations(h[half], y[:, half], None if given is None else given[:, half])
+        for half in (CHOSEN, SCORED)
+    )
+    return two.gather(1, one.argmax(1, keepdim=True))[:, 0].tolist()
+
+
+def most_active(h: Tensor, n: int) -> list[int]:
+    """The n features with the largest mean over all points of h (…, width), the largest first."""
+    return h.flatten(0, -2).mean(0).topk(n).indices.tolist()
+
+
+def one_family(fires: NDArray, family: NDArray, least: float) -> float:
+    """Share of live features with at least the share `least` of their firing in one family.
+
+    fires (systems, width) counts a system's points at which a feature is active, family (systems,)
+    is numbered from 0. Raises ValueError if no feature is live.
+    """
+    by_family = np.eye(int(family.max()) + 1)[family].T @ fires  # (families, width)
+    total = by_family.sum(0)
+    if not (live := total > 0).any():
+        raise ValueError("features: one at least must be active, all are 0 everywhere")
+    return float((by_family.max(0)[live] >= least * total[live]).mean())
+
+
+def one_family_exchanged(
+    fires: NDArray, family: NDArray, least: float, n_exchanges: int, seed: int
+) -> float:
+    """`one_family` with families exchanged between systems, mean over the exchanges."""
+    rng = np.random.default_rng(seed)
+    orders = (rng.permutation(family) for _ in range(n_exchanges))
+    return float(np.mean([one_family(fires, order, least) for order in orders]))

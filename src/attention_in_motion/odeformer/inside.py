@@ -77,16 +77,29 @@ def encoder_activations(model: ODEFormer, samples: Sequence[Sample]) -> dict[str
     return record(model.encoder, model.embedder(points), n_points)
 
 
+def answer_log_p(
+    model: ODEFormer, embedded: Tensor, n_points: Tensor, tokens: Tensor, n_tokens: Tensor
+) -> Tensor:
+    """log p of the right next token, mean over the tokens of each system: (batch,).
+
+    embedded (batch, n_points, width) are points as `model.embedder` gives them; the others are
+    those of a batch of `stream`.
+    """
+    memory, n_tokens = model.encoder(embedded, n_points), n_tokens - 1
+    hidden = model.decoder(tokens[:, :-1], n_tokens, memory, n_points)
+    logits = model.decoder.logits(model.decoder.proj(hidden))  # (batch, length − 1, words)
+    log_p = logits.log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]  # (batch, length − 1)
+    return (log_p * within(n_tokens, log_p.shape[1])).sum(1) / n_tokens
+
+
 @torch.no_grad()
 def nats(model: ODEFormer, batch: Batch) -> Tensor:
     """−log p of the right next token, mean over the tokens of each system: (batch,).
 
     `batch` is a batch of `stream`: points, n_points, tokens, n_tokens.
     """
-    tokens, n_tokens = batch["tokens"], batch["n_tokens"] - 1
-    logits = model(batch["points"], batch["n_points"], tokens[:, :-1], n_tokens)
-    log_p = logits.log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]  # (batch, length − 1)
-    return -(log_p * within(n_tokens, log_p.shape[1])).sum(1) / n_tokens
+    given = (batch[name] for name in ("n_points", "tokens", "n_tokens"))
+    return -answer_log_p(model, model.embedder(batch["points"]), *given)
 
 
 def greedy_r2(model: ODEFormer, samples: Sequence[Sample], max_tokens: int = 64) -> Tensor:

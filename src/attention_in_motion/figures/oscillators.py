@@ -36,6 +36,7 @@ def post_rollouts(times: Tensor, cases: dict[str, tuple[Tensor, ...]]) -> Figure
     reach = 1.1 * max(true.abs().max().item() for true, *_ in cases.values())
     axes[0].set(ylabel="x", ylim=(-reach, reach))  # of the exact motions; a model may leave it
     axes[len(cases)].set_ylabel("error")
+    axes[len(cases)].set_ylim(top=min(10, axes[len(cases)].get_ylim()[1]))  # beyond, all is lost
     return figure
 
 
@@ -241,7 +242,8 @@ def looks(
     figure.colorbar(image, ax=left, label="log10 of attention")
     right.plot(times, true, color=COLOURS["truth"], linewidth=2, label="exact")
     right.plot(times, predicted, color=COLOURS["model"], linewidth=1.5, label="predicted")
-    right.set(xlabel="t", ylabel="x")
+    reach = 1.8 * true.abs().max().item()  # room for the names
+    right.set(xlabel="t", ylabel="x", ylim=(-reach, reach))
     right.legend(loc="upper right")
     return figure
 

@@ -144,8 +144,8 @@ def test_attention_along_a_rollout_is_the_models(sliders):
     seen, end = curve(figure, "rival"), (p.context + p.rollout_steps - 1) * p.dt
     for j in (0, 7, 15, 30, 39):
         assert seen[j, 0] == pytest.approx(in_pixels((n - 1 + j) * p.dt, 0, end, 64, 238), abs=0.01)
-        height = in_pixels(expected[j].log10().clamp(min=-3), -3, 0, 250, -238)
-        assert seen[j, 1] == pytest.approx(float(height), abs=0.3)  # four decimals are drawn
+        share = 10 ** (3 * (250 - seen[j, 1]) / 238 - 3)  # three decades, from 10⁻³ to 1
+        assert share == pytest.approx(max(expected[j].item(), 1e-3), abs=1e-4)
     drawn = curve(figure, "model", panel=1)
     assert len(drawn) == n + 1  # the last state given, then the predicted ones
     assert drawn[-1, 0] == pytest.approx(

@@ -164,6 +164,40 @@ const DRAWINGS = {
     };
     draw();
   },
+
+  // A rollout of the ladder's last model: what its newest state attends to, and what it predicts.
+  rollout(stage, numbers) {
+    const { dt, attention, exact, predicted } = numbers;
+    const [steps, layers, context] = [attention.length, attention[0].length, attention[0][0].length];
+    const end = (exact.length - 1) * dt, middle = Math.round(end / 2);
+    const time = linear(0, end, [0, middle, 2 * middle], "t");
+    const reach = Number((1.6 * Math.max(...exact.map(Math.abs))).toPrecision(1));
+    const looks = panel(stage.svg, { left: 64, width: 238 }, time, powers(1e-3, 1, [-3, -2, -1, 0], "attention"));
+    const motion = panel(stage.svg, { left: 390, width: 262 }, time, linear(-reach, reach, [-reach, 0, reach], "x"));
+    const weights = looks.curve("rival");
+    motion.curve("truth")(exact.map((_, i) => i * dt), exact);
+    const [path, here] = [motion.curve("model"), motion.dot("model")];
+    motion.note("truth", 12, "exact");
+    motion.note("model", 30, "predicted");
+    const states = [...exact.slice(0, context), ...predicted];  // what the model has seen, in the end
+
+    function draw() {
+      const n = of.step(), layer = of.layer(), row = attention[n - 1][layer - 1];
+      weights(row.map((_, j) => (n - 1 + j) * dt), row);
+      const past = range(n + 1, context - 1);  // the last state given, then the predicted ones
+      path(past.map((i) => i * dt), past.map((i) => states[i]));
+      here((context + n - 1) * dt, predicted[n - 1]);
+      const most = row.indexOf(Math.max(...row));
+      stage.say(`Step ${n}: x is predicted as ${shown(predicted[n - 1])} and is ${shown(exact[context + n - 1])}. ` +
+        `In layer ${layer} of ${layers} the newest state attends most to the state ${context - 1 - most} steps before it.`);
+    }
+
+    const of = {
+      step: stage.slider("rollout step", { low: 1, high: steps, step: 1, value: 1 }, draw),
+      layer: stage.slider("layer", { low: 1, high: layers, step: 1, value: 1 }, draw),
+    };
+    draw();
+  },
 };
 
 // The place of one figure: its picture is kept for paper, the drawing stands before it.

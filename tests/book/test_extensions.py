@@ -1,5 +1,6 @@
 """The build's small extensions: heads, repairs, icons, the repository's buttons."""
 
+import json
 import sys
 from types import SimpleNamespace as Namespace
 
@@ -10,6 +11,7 @@ from docutils import nodes
 from attention_in_motion.paths import BOOK
 
 sys.path.append(str(BOOK / "_ext"))
+import downloads
 import executed_pages
 import folded_code
 import lean_icons
@@ -151,3 +153,24 @@ def test_folding_tags_the_page_as_it_is_read(tmp_path):
     env.doc2path, text = (lambda doc: f"{doc}.md"), ["words"]
     folded_code.fold(Namespace(env=env), "page", text)
     assert text == ["words"]
+
+
+def test_downloads_have_numbers_where_the_text_pastes_them(tmp_path):
+    stored = {"P1.2": "7.0 × 10⁻⁶ [4.1 × 10⁻⁶, 1.2 × 10⁻⁵]", "share": "8.742", "word": "'holds'"}
+    glued = {key: {"data": {"text/plain": value}} for key, value in stored.items()}
+    for folder in ("boxes", "ran/part"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "ran" / "one.glue.json").write_text(json.dumps(glued), encoding="utf-8")
+    box = "| {claim}`P1.2` | {glue:text}`P1.2` | {glue:text}`word` |\n"
+    (tmp_path / "boxes" / "one.md").write_text(box, encoding="utf-8")
+    pages = downloads.Pages(tmp_path, tmp_path / "ran")
+    text = "# One\n\n```{include} boxes/one.md\n```\n\nIn {glue:text}`share:.1f` %.\n"
+    row = f"| {{claim}}`P1.2` | {stored['P1.2']} | holds |"
+    assert pages.filled(text, "one") == f"# One\n\n{row}\n\nIn 8.7 %.\n"
+    elsewhere = "{glue:text}`../one.ipynb::P1.2:` and {glue:text}`../one.ipynb::share`"
+    assert pages.filled(elsewhere, "part/two") == f"{stored['P1.2']} and 8.742"
+
+    cells = [nbformat.v4.new_markdown_cell(text), nbformat.v4.new_code_cell("'{glue:text}`word`'")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "ran" / "one.ipynb")
+    filled = nbformat.reads(pages.notebook("one"), as_version=4).cells
+    assert "8.7 %" in filled[0].source and filled[1].source == cells[1].source

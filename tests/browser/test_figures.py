@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.chapters import contents
+from attention_in_motion.book.parameters import defaults
+from attention_in_motion.chapters import contents, variable_omega
 from attention_in_motion.figures.style import SMALLEST, WIDTH
+from attention_in_motion.measures import trajectories
+from attention_in_motion.measures.attention_maps import newest_attention
 from attention_in_motion.measures.motion_layer import attention_of_shape, best_layer
 from attention_in_motion.physics import oscillator
+from attention_in_motion.training.store import load_all
 
 pytestmark = pytest.mark.browser
 CHAPTERS = [page for page in contents.PAGES if "odeformer" not in page]  # drawn wider than the text
@@ -121,6 +125,37 @@ def test_attention_at_another_distance_is_pythons(sliders):
         alpha = attention_of_shape(1 / ratio, best.D, best.R, x0, x1)
         assert seen[i, 0] == pytest.approx(in_pixels(x1, -2, 2, 64, 238), abs=0.01)
         assert seen[i, 1] == pytest.approx(in_pixels(alpha, 0, 1, 250, -238), abs=0.05)
+
+
+def test_attention_along_a_rollout_is_the_models(sliders):
+    page = variable_omega.PAGE
+    p, last = variable_omega.Parameters.given(defaults(page)), variable_omega.LAST_RUNG
+    runs = {last: variable_omega.runs(p)[last]}
+    model = load_all(runs, page, retrain=False, device="cpu")[last].model
+    frequencies = trajectories.evenly(p.omega0_min, p.omega0_max, p.n_test)
+    test = trajectories.held_out(frequencies, context=p.context, steps=p.rollout_steps, **p.motion)
+    picked = test.rows(torch.tensor([trajectories.strongest_near(test, p.middle)]))
+    path = trajectories.continued(trajectories.predictor(model), picked)[0, 0]
+    figure = sliders(page, "fig-looks")
+    n, layer = int(move(figure, "rollout step", 17)), int(move(figure, "layer", 3))
+    states = torch.cat([picked.windows[0], path])[n - 1 : n - 1 + p.context]
+    windows = states.expand(p.n_seeds, 1, -1, -1)
+    expected = newest_attention(model, windows)[0, layer - 1, 0]
+    seen, end = curve(figure, "rival"), (p.context + p.rollout_steps - 1) * p.dt
+    for j in (0, 7, 15, 30, 39):
+        assert seen[j, 0] == pytest.approx(in_pixels((n - 1 + j) * p.dt, 0, end, 64, 238), abs=0.01)
+        share = 10 ** (3 * (250 - seen[j, 1]) / 238 - 3)  # three decades, from 10⁻³ to 1
+        assert share == pytest.approx(max(expected[j].item(), 1e-3), abs=1e-4)
+    drawn = curve(figure, "model", panel=1)
+    assert len(drawn) == n + 1  # the last state given, then the predicted ones
+    assert drawn[-1, 0] == pytest.approx(
+        in_pixels((p.context + n - 1) * p.dt, 0, end, 390, 262), abs=0.01
+    )
+    truth = curve(figure, "truth", panel=1)[:, 1]
+    exact = picked.states[0, :, 0].double()
+    scale = np.polyfit(exact, truth, 1)  # one straight axis for both curves
+    assert np.allclose(np.polyval(scale, exact), truth, atol=0.01)
+    assert np.allclose(np.polyval(scale, path[:n, 0]), drawn[1:, 1], atol=0.05)
 
 
 def test_sliders_are_moved_by_the_keyboard_and_say_their_value(sliders):

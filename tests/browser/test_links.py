@@ -63,3 +63,10 @@ def test_every_claim_has_one_row_with_a_verdict_and_a_place(pages):
         [anchor] = soup.find_all(id="claim-" + claim.lower().replace(".", "-"))
         row = anchor.find_parent("tr")
         assert row.find(class_="verdict") and row.find("a", class_="reference internal"), claim
+
+
+def test_downloads_have_numbers_where_the_text_pastes_them():
+    copies = [path for path in (HTML / "_sources").rglob("*") if path.is_file()]
+    assert len(copies) >= len(contents.PAGES)
+    raw = [path.name for path in copies if "{glue:" in path.read_text(encoding="utf-8")]
+    assert raw == []

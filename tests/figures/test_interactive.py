@@ -16,7 +16,9 @@ def test_the_numbers_are_left_for_the_figure_and_the_drawing():
 
 
 def test_a_drawing_that_the_script_does_not_know_is_refused_in_one_line():
-    with pytest.raises(ValueError, match=r"^drawing = 'pie': must be one of two-signs, attention$"):
+    with pytest.raises(
+        ValueError, match=r"^drawing = 'pie': must be one of two-signs, attention, rollout$"
+    ):
         sliders("fig-signs", "pie")
 
 

@@ -10,21 +10,32 @@ from attention_in_motion.figures.style import COLOURS
 STEPS = torch.arange(1, 31)
 
 
-def test_rollouts_show_truth_every_seed_and_slope_one():
-    true, predicted = torch.sin(0.1 * STEPS), torch.rand(3, 30)
+def test_post_rollouts_stand_above_both_of_their_errors():
+    x, found, by_x, e_n = torch.sin(0.1 * STEPS), torch.rand(3, 30), torch.rand(3, 30), 0.1 + STEPS
+    cases = {"γ = 0": (x, found, by_x, e_n.repeat(3, 1)), "γ = 0.1": (2 * x, found, by_x, found)}
+    figure = figures.post_rollouts(0.1 * STEPS, cases)
+    motion, damped, errors, _ = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["γ = 0", "γ = 0.1", "", ""]
+    drawn = [line.get_ydata() for line in motion.lines]
+    np.testing.assert_allclose(drawn[0], x)
+    np.testing.assert_allclose(drawn[1:4], found)
+    np.testing.assert_allclose(damped.lines[0].get_ydata(), 2 * x)
+    assert motion.get_ylim()[1] == pytest.approx(2.2 * x.abs().max().item())
+    curves = {line.get_label(): line.get_ydata() for line in errors.lines}
+    np.testing.assert_allclose(curves["the post's error"], by_x.median(dim=0).values)
+    np.testing.assert_allclose(curves["phase-space error"], e_n)
+    assert errors.get_yscale() == "log" and errors.get_xscale() == "linear"
+
+
+def test_growing_errors_meet_a_line_of_slope_one():
     errors = {"γ = 0": 1e-6 * torch.ones(3, 30), "γ = 0.1": 1e-5 * torch.ones(3, 30)}
-    figure = figures.rollouts(0.1 * STEPS, true, predicted, STEPS, errors)
-    left, right = figure.axes
-    drawn = [line.get_ydata() for line in left.lines]
-    np.testing.assert_allclose(drawn[0], true)
-    for seed in range(3):
-        np.testing.assert_allclose(drawn[1 + seed], predicted[seed])
-    labels = [text.get_text() for text in right.get_legend().get_texts()]
+    (axes,) = figures.growing_errors(STEPS, errors).axes
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["γ = 0", "γ = 0.1", "slope 1"]
-    dotted = right.lines[-1].get_ydata()
+    dotted = axes.lines[-1].get_ydata()
     assert dotted[9] == pytest.approx(1e-6)  # meets the first curve at n = 10
     assert dotted[29] == pytest.approx(3 * dotted[9])
-    assert (right.get_xscale(), right.get_yscale()) == ("log", "log")
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
 def rows(axes):
@@ -172,6 +183,15 @@ def test_rungs_with_a_mask_and_without_have_two_colours():
     axes = figures.rungs(torch.arange(4.0), torch.rand(4), shown).axes
     colours = [ax.lines[1].get_color() for ax in axes[:3]]
     assert colours[0] == colours[1] == COLOURS["rival"] != colours[2] == COLOURS["model"]
+
+
+def test_looks_show_attention_by_layer_and_the_motion_that_follows():
+    attention, x = torch.full((3, 4), 0.01), torch.tensor([1.0, 2.0])
+    left, right, _ = figures.looks(torch.arange(4.0), attention, x, 3 * x, 5 * x).axes
+    np.testing.assert_allclose(left.images[0].get_array(), -2, rtol=1e-6)
+    assert left.images[0].get_extent() == [0, 3, 3.5, 0.5]
+    assert [line.get_ydata().tolist() for line in right.lines] == [[3, 6], [5, 10]]
+    assert right.lines[1].get_color() == COLOURS["model"]
 
 
 def test_the_linear_question_shows_both_errors_and_both_spectra():

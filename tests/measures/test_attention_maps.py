@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from attention_in_motion.measures import attention_maps as maps
+from attention_in_motion.models.transformer import NLA
 
 
 def noise(*shape, seed=0):
@@ -107,3 +108,18 @@ def test_a_head_is_scored_where_it_was_not_chosen():
     chosen_by, scored = np.array([0.1, 0.9, -0.95]), np.array([0.8, 0.3, -0.7])
     assert maps.best_head(chosen_by, scored) == (1, 0.3)
     assert maps.best_head(chosen_by, scored, size=True) == (2, 0.7)
+
+
+def test_the_newest_state_attends_evenly_without_keys_and_to_itself_alone_if_it_is_alone():
+    rngs = [torch.Generator().manual_seed(seed) for seed in range(3)]
+    model = NLA(rngs, n_layers=2, d_model=4, d_head=2, n_heads=2)
+    windows = noise(3, 5, 6, 2).float()
+    seen = maps.newest_attention(model, windows)
+    assert seen.shape == (3, 2, 5, 6)  # (seed, layer, n, T)
+    assert torch.allclose(seen.sum(-1), torch.ones(3, 2, 5))
+    assert torch.equal(maps.newest_attention(model, windows[:, :, :1]), torch.ones(3, 2, 5, 1))
+    with torch.no_grad():
+        model.blocks[1].attention.W_K.W.zero_()
+    seen = maps.newest_attention(model, windows)
+    assert torch.allclose(seen[:, 1], torch.full((3, 5, 6), 1 / 6))
+    assert not torch.allclose(seen[:, 0], torch.full((3, 5, 6), 1 / 6), atol=1e-3)

@@ -16,22 +16,39 @@ HIGH = {"xycoords": ("data", "axes fraction")}  # a word at an abscissa, at a he
 # Chapter 1
 
 
-def rollouts(
-    times: Tensor, true: Tensor, predicted: Tensor, steps: Tensor, errors: dict[str, Tensor]
-) -> Figure:
-    """Left: one trajectory x(t), truth (T,) and all seeds (seed, T). Right: e_n per case."""
-    figure, (left, right) = panels(2)
-    left.plot(times, true, color=COLOURS["truth"], linewidth=2.5, label="exact")
-    left.plot(times, predicted.T, color=COLOURS["model"], linewidth=0.8, linestyle="--")
-    left.plot([], [], color=COLOURS["model"], linestyle="--", label="model, all seeds")
-    left.set(xlabel="t", ylabel="x")
-    left.legend(loc="upper right")
+def post_rollouts(times: Tensor, cases: dict[str, tuple[Tensor, ...]]) -> Figure:
+    """Post 1's figures, a column per case: {title: (x, predicted x, error of x / x, e_n)}.
+
+    x is (steps,), the others are (seed, steps). Above the motion, below both errors.
+    """
+    figure, axes = panels(2 * len(cases), columns=len(cases), height=2.4, sharex=True, sharey="row")
+    for k, (title, (true, predicted, by_x, e_n)) in enumerate(cases.items()):
+        above, below = axes[k], axes[k + len(cases)]
+        above.plot(times, true, color=COLOURS["truth"], linewidth=2.5, label="exact")
+        above.plot(times, predicted.T, color=COLOURS["third"], linewidth=0.8, linestyle="--")
+        above.plot([], [], color=COLOURS["third"], linestyle="--", label="all seeds")
+        above.set(title=title)
+        band(below, times, by_x, "second", 1.0, "the post's error")
+        band(below, times, e_n, "model", BAND, "phase-space error")
+        below.set(yscale="log", xlabel="t")
+    above.legend(loc="upper right")
+    below.legend(loc="lower right")
+    reach = 1.1 * max(true.abs().max().item() for true, *_ in cases.values())
+    axes[0].set(ylabel="x", ylim=(-reach, reach))  # of the exact motions; a model may leave it
+    axes[len(cases)].set_ylabel("error")
+    axes[len(cases)].set_ylim(top=min(10, axes[len(cases)].get_ylim()[1]))  # beyond, all is lost
+    return figure
+
+
+def growing_errors(steps: Tensor, errors: dict[str, Tensor]) -> Figure:
+    """Phase-space error e_n of every case (seed, steps), with a line of slope one."""
+    figure, (axes,) = panels(1)
     for colour, (label, runs) in zip(("model", "second"), errors.items(), strict=True):
-        band(right, steps, runs, colour, BAND, label)
+        band(axes, steps, runs, colour, BAND, label)
     middle = errors[next(iter(errors))].median(dim=0).values
-    right.plot(steps, middle[9] * steps / steps[9], ":", color=COLOURS["control"], label="slope 1")
-    right.set(xscale="log", yscale="log", xlabel="rollout step n", ylabel="phase-space error")
-    right.legend()
+    axes.plot(steps, middle[9] * steps / steps[9], ":", color=COLOURS["control"], label="slope 1")
+    axes.set(xscale="log", yscale="log", xlabel="rollout step n", ylabel="phase-space error")
+    axes.legend()
     return figure
 
 
@@ -208,6 +225,26 @@ def rungs(times: Tensor, true: Tensor, predicted: dict[str, Tensor], columns: in
         ax.set(ylim=(-reach, reach), xlabel="t" if lowest else "")
         ax.set_ylabel("x" if place % columns == 0 else "")
         ax.set_title(name, color=ink(COLOURS[colour]), fontweight="bold")
+    return figure
+
+
+def looks(
+    seen: Tensor, attention: Tensor, times: Tensor, true: Tensor, predicted: Tensor
+) -> Figure:
+    """Left: attention (layer, T) of the newest state, by the time of the state attended to (T,).
+    Right: the motion after the window (steps,), exact and predicted."""
+    figure, (left, right) = panels(2)
+    extent = (float(seen[0]), float(seen[-1]), len(attention) + 0.5, 0.5)
+    options = {"vmin": -3, "vmax": 0, "aspect": "auto", "extent": extent, "cmap": "viridis"}
+    image = left.imshow(attention.clamp(min=1e-9).log10().numpy(), **options)
+    left.set(xlabel="time t of the state", ylabel="layer", yticks=range(1, len(attention) + 1))
+    left.grid(False)
+    figure.colorbar(image, ax=left, label="log10 of attention")
+    right.plot(times, true, color=COLOURS["truth"], linewidth=2, label="exact")
+    right.plot(times, predicted, color=COLOURS["model"], linewidth=1.5, label="predicted")
+    reach = 1.8 * true.abs().max().item()  # room for the names
+    right.set(xlabel="t", ylabel="x", ylim=(-reach, reach))
+    right.legend(loc="upper right")
     return figure
 
 

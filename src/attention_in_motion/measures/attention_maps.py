@@ -10,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+
+from attention_in_motion.models.activations import record
 
 
 def column_mass(weights: Tensor) -> Tensor:
@@ -129,3 +131,14 @@ def best_head(chosen_by: NDArray, scored: NDArray, size: bool = False) -> tuple[
     by, on = (np.abs(a) if size else np.asarray(a) for a in (chosen_by, scored))
     head = int(by.argmax())
     return head, float(on[head])
+
+
+@torch.no_grad()
+def newest_attention(model: nn.Module, windows: Tensor) -> Tensor:
+    """What the newest state of each window attends to: (seed, n, T, 2) → (seed, layer, n, T).
+
+    Of an attention-only transformer with recorded weights; the mean over the heads of a layer.
+    """
+    seen = record(model, windows)
+    names = [name for name in seen if name.endswith("attention.weights")]
+    return torch.stack([seen[name][..., -1, :].mean(dim=-2) for name in names], dim=1)

@@ -7,6 +7,7 @@ from types import ModuleType
 from attention_in_motion.chapters import (
     algorithm,
     criteria,
+    derivative,
     fixed_omega,
     frequency,
     linear_collapse,
@@ -31,6 +32,7 @@ PAGES: dict[str, ModuleType] = {
         algorithm,
         uniform_motion,
         odeformer,
+        derivative,
     )
 }
 RULES: dict[str, Rule] = {i: rule for module in PAGES.values() for i, rule in module.RULES.items()}

@@ -88,12 +88,19 @@ PRINTED = {
     "P4.9": "2 732 of 10 000 systems are kept, at R² ≥ 0.9",
     "P4.10": "figures",
     "P4.11": "features 971, 786 and 595",
+    "P4.13": "a figure",
     "P4.14": "decoder layers 6 and 8 (figures)",
+    "P4.16": "figures",
     "P4.17": "point 15 of 25",
     "P4.18": "a change above about 0.05",
     "P4.19": "encoder layer 0; decoder layers 6 and 12",
     "P4.20": "the sigmoids 3_20, in part, and 8_25, wholly (a figure)",
+    "P4.21": "a figure",
     "P4.28": "hidden dimension 389 (a figure)",
+    "P4.30": "a figure",
+    "P4.31": "figures",
+    "P4.32": "figures",
+    "P4.33": "a figure",
 }
 
 

@@ -252,7 +252,7 @@ def planes(titles: dict[str, tuple[ArrayLike, ArrayLike, list[str]]]) -> Figure:
 
     The first group is grey; no more than seven have a name, the rest is drawn as the first.
     """
-    figure, axes = panels(len(titles), width=3.9, height=3.9)
+    figure, axes = panels(len(titles), height=3.8, columns=2)
     colours = ("control", "model", "rival", "linear", "highlight", "second", "third")
     for ax, (title, (points, group, names)) in zip(axes, titles.items(), strict=True):
         points, group = np.asarray(points), np.asarray(group)
@@ -261,5 +261,5 @@ def planes(titles: dict[str, tuple[ArrayLike, ArrayLike, list[str]]]) -> Figure:
             own = points[group == k]
             ax.plot(*own.T, ".", color=COLOURS[colour], markersize=3, alpha=0.7, label=name)
         ax.set(title=title, xticks=[], yticks=[])
-        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, markerscale=2)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, markerscale=2)
     return figure

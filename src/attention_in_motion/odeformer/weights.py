@@ -22,7 +22,7 @@ from attention_in_motion.training.run import sha256
 SHIPPED = DATA / "odeformer"
 PLACES = {
     "ours": SHIPPED / "ours.safetensors",  # the released geometry, narrow
-    **{f"twin-{k}": SHIPPED / f"twin-{k}.safetensors" for k in range(4)},  # seeds, a shorter run
+    **{f"twin-{k}": SHIPPED / f"twin-{k}.safetensors" for k in range(6)},  # seeds, a shorter run
     "official": RUNS / "official" / "odeformer.safetensors",  # after convert-official
 }
 REPLICATES = [name for name in PLACES if name.startswith("twin-")]

@@ -24,9 +24,9 @@ def test_every_page_of_the_book_is_read_with_all_its_claims():
 def test_stored_rules_are_the_rules():
     for claim in CLAIMS:
         rule = contents.RULES[claim["id"]]
-        assert (claim["rule"], claim["kind"], claim["source"]) == (
-            *(rule.text, rule.kind, rule.source),
-        ), claim["id"]
+        text = claim["rule"].partition(" (p = ")[0]  # a tested claim has its p there
+        stored = text, claim["kind"], claim["source"]
+        assert stored == (rule.text, rule.kind, rule.source), claim["id"]
 
 
 def test_stored_parameters_are_valid():

@@ -113,8 +113,8 @@ def test_marked_curves_show_coordinates_over_the_mass():
     values = np.stack([TIMES, -2 * TIMES], axis=1)
     [ax] = figures.marked_curves({"one": (TIMES, values, torch.from_numpy(TIMES))}).axes
     assert min(ax.lines[1].get_ydata()) == -1 and len(ax.collections) == 1
-    [ax] = figures.marked_curves({"one": (TIMES, values, np.zeros(len(TIMES)))}, "feature").axes
-    assert "feature" in [text.get_text() for text in ax.get_legend().get_texts()]
+    figure = figures.marked_curves({"one": (TIMES, values, np.zeros(len(TIMES)))}, "feature")
+    assert "feature" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_planes_show_each_point_in_its_group():

@@ -252,7 +252,7 @@ def planes(titles: dict[str, tuple[ArrayLike, ArrayLike, list[str]]]) -> Figure:
 
     The first group is grey; no more than seven have a name, the rest is drawn as the first.
     """
-    figure, axes = panels(len(titles), height=3.8, columns=2)
+    figure, axes = panels(len(titles), height=3.8, columns=min(len(titles), 2))
     colours = ("control", "model", "rival", "linear", "highlight", "second", "third")
     for ax, (title, (points, group, names)) in zip(axes, titles.items(), strict=True):
         points, group = np.asarray(points), np.asarray(group)

@@ -141,7 +141,8 @@ def features_of(stream: Tensor, data: Data) -> Row:
     """
     kind, steps = data.probed_kind, data.settings.sparse_steps
     vectors = stream[sparse_features.CHOSEN].flatten(0, 1)
-    recipes = {"topk": {}, "frozen": {"frozen": True}, "relu": {"k": 0, "l1": 3.0}}
+    relu = {"k": 0} | sparse_features.AS_IN_POST
+    recipes = {"topk": {}, "frozen": {"frozen": True}, "relu": relu}
     found: Row = {}
     for name, changes in recipes.items():
         recipe = sparse_features.Recipe(**SPARSE | {"steps": steps} | changes)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from attention_in_motion.measures import attention_maps as maps
 
 CHOSEN, SCORED = slice(0, None, 2), slice(1, None, 2)  # series that choose features, and score
+AS_IN_POST = {"l1": 4.07e-4, "unit": False}  # penalty on mean h; atoms of any length
 
 
 @dataclass(frozen=True)

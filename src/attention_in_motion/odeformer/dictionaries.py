@@ -33,7 +33,6 @@ TOP = 3  # features that the post calls stable
 NEIGHBOURS = 10
 ONE_FAMILY = 0.9
 BEYOND = "x′ beyond t and x"
-L1 = 4.07e-4  # the post's penalty on the mean of its features
 AT_ONCE = 100  # systems that go through the encoder together
 
 
@@ -78,7 +77,7 @@ class Settings:
         size = {"width": self.width, "steps": self.steps, "seed": self.seed}
         topk = size | {"k": self.live}
         return {
-            "relu": Recipe(**size, l1=L1, unit=False),
+            "relu": Recipe(**size, **sparse.AS_IN_POST),
             "topk": Recipe(**topk),
             "frozen": Recipe(**topk, frozen=True),
         }

@@ -189,5 +189,5 @@ def runs(p: Parameters) -> dict[str, object]:
     return {}
 
 
-MISSING = "the released file; with it, `run autoencoder -p model official` answers"
+MISSING = "the released file; with it, “run autoencoder -p model official” answers"
 READ = ("P4.10b", "P4.11m", "P4.25m", "P4.26m")  # have a null of untrained models

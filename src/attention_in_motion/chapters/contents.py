@@ -10,6 +10,7 @@ from attention_in_motion.chapters import (
     derivative,
     fixed_omega,
     frequency,
+    lenses,
     linear_collapse,
     mask,
     odeformer,
@@ -33,6 +34,7 @@ PAGES: dict[str, ModuleType] = {
         uniform_motion,
         odeformer,
         derivative,
+        lenses,
     )
 }
 RULES: dict[str, Rule] = {i: rule for module in PAGES.values() for i, rule in module.RULES.items()}

@@ -157,7 +157,7 @@ def runs(p: Parameters) -> dict[str, object]:
     return {}
 
 
-MISSING = "the released file; with it, `run derivative -p model official` answers"
+MISSING = "the released file; with it, “run derivative -p model official” answers"
 READ = ("P4.1m", "P4.1b", "P4.2m", "P4.23", "P4.23b", "P4.24")  # have a null of untrained models
 
 

@@ -211,7 +211,7 @@ def runs(p: Parameters) -> dict[str, object]:
     return {}
 
 
-MISSING = "the released file; with it, `run probes -p model official` answers"
+MISSING = "the released file; with it, “run probes -p model official” answers"
 ENCODER = 4  # layers; the decoder's follow
 LAYER = 7  # of the post, through both
 DIPPING = 3  # decoder layers in which the post sees a dip

@@ -140,7 +140,8 @@ def by_place(
         if known and title in known:
             ax.plot(known[title], "x", color=COLOURS["highlight"], markersize=5, label="the post")
         ax.set(title=title, xlabel=xlabel)
-        ax.set_xticks(range(0, len(places), every), places[::every])
+        shown = places[: np.shape(ours)[1]]  # a panel may have fewer than the others
+        ax.set_xticks(range(0, len(shown), every), shown[::every])
     for ax in axes[::columns]:
         ax.set_ylabel(ylabel)
     return with_legend(figure)
@@ -172,7 +173,7 @@ def token_chart(written: list[str], words: list[list[str]], certainty: Tensor) -
     go on in a panel below.
     """
     layers, positions = certainty.shape
-    starts = range(0, positions, ABREAST)
+    starts, widest = range(0, positions, ABREAST), min(ABREAST, positions)
     figure, axes = panels(len(starts), height=0.26 * layers + 0.8, columns=1)
     for ax, start in zip(axes, starts, strict=True):
         part = certainty[:, start : start + ABREAST].numpy()
@@ -180,7 +181,7 @@ def token_chart(written: list[str], words: list[list[str]], certainty: Tensor) -
         for (row, column), sure in np.ndenumerate(part):
             options = {"ha": "center", "va": "center", "color": "white" if sure < 0.6 else "black"}
             ax.text(column, row, words[row][start + column].replace("_", ""), **options)
-        ax.set(ylabel="decoder layer", yticks=range(layers), xlim=(-0.5, ABREAST - 0.5))
+        ax.set(ylabel="decoder layer", yticks=range(layers), xlim=(-0.5, widest - 0.5))
         ax.set_xticks(range(part.shape[1]), written[:positions][start : start + ABREAST])
         ax.invert_yaxis()
         ax.grid(False)

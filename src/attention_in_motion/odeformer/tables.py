@@ -88,6 +88,7 @@ def extend(
             scores = row_of(make(), not name.startswith(UNTRAINED))
             rows[name] = {"weights": weights, **rounded(scores)}
             write(table, path)
+    write(table, path)  # the command, where no row was missing
     return table
 
 

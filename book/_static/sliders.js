@@ -59,6 +59,10 @@ function panel(svg, { left, width }, x, y) {
       const circle = element(frame, "circle", { class: kind, r: 5 });
       return (v, w) => { circle.setAttribute("cx", across(v)); circle.setAttribute("cy", up(w)); };
     },
+    word(w) {  // left of the axis, at a height
+      const text = element(frame, "text", { x: left - 6, y: up(w) + 5, "text-anchor": "end" });
+      return (said) => { text.textContent = said; };
+    },
     note(kind, dy, text) {
       element(frame, "text", { class: kind, x: left + width - 4, y: top + dy, "text-anchor": "end" }, text);
     },
@@ -195,6 +199,38 @@ const DRAWINGS = {
     const of = {
       step: stage.slider("rollout step", { low: 1, high: steps, step: 1, value: 1 }, draw),
       layer: stage.slider("layer", { low: 1, high: layers, step: 1, value: 1 }, draw),
+    };
+    draw();
+  },
+
+  // What each layer of a decoder would write at each place of its answer, had it to write there.
+  lens(stage, numbers) {
+    const { written, words, p, own } = numbers;  // words, p: by layer, place and rank
+    const [layers, ranks] = [words.length, words[0][0].length];
+    const depth = linear(0, layers - 1, [0, Math.floor(layers / 2), layers - 1], "decoder layer");
+    const rise = panel(stage.svg, { left: 64, width: 238 }, depth, linear(0, 1, [0, 0.5, 1], "probability"));
+    const list = panel(stage.svg, { left: 420, width: 232 }, linear(0, 1, [0, 0.5, 1], "probability"), linear(0, ranks + 1, [], ""));
+    const [likeliest, curve, here] = [rise.curve("truth dashed"), rise.curve("model"), rise.dot("model")];
+    rise.note("truth", 12, "likeliest word");
+    rise.note("model", 30, "written word");
+    const rows = range(ranks).map((k) => [list.word(ranks - k), list.curve(`model bar ${k}`)]);
+
+    function draw() {
+      const layer = of.layer(), place = of.place() - 1, chances = p[layer][place];
+      likeliest(range(layers), range(layers).map((i) => p[i][place][0]));
+      curve(range(layers), range(layers).map((i) => own[i][place]));
+      here(layer, own[layer][place]);
+      rows.forEach(([word, bar], k) => {
+        word(words[layer][place][k]);
+        bar([0, chances[k]], [ranks - k, ranks - k]);
+      });
+      stage.say(`The model writes “${written[place]}” there. Layer ${layer} says “${words[layer][place][0]}”, ` +
+        `with a probability of ${shown(chances[0])}.`);
+    }
+
+    const of = {
+      layer: stage.slider("decoder layer", { low: 0, high: layers - 1, step: 1, value: layers - 1 }, draw),
+      place: stage.slider("word", { low: 1, high: written.length, step: 1, value: 1, said: (i) => written[i - 1] }, draw),
     };
     draw();
   },

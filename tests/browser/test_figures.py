@@ -12,15 +12,15 @@ from attention_in_motion.figures.style import SMALLEST, WIDTH
 from attention_in_motion.measures import trajectories
 from attention_in_motion.measures.attention_maps import newest_attention
 from attention_in_motion.measures.motion_layer import attention_of_shape, best_layer
+from attention_in_motion.odeformer import decisions, weights
 from attention_in_motion.physics import oscillator
 from attention_in_motion.training.store import load_all
 
 pytestmark = pytest.mark.browser
-CHAPTERS = [page for page in contents.PAGES if "odeformer" not in page]  # drawn wider than the text
 PX = 96 / 72  # of a point
 
 
-@pytest.mark.parametrize("page", CHAPTERS)
+@pytest.mark.parametrize("page", contents.PAGES)
 def test_labels_are_of_reading_size(tab, address, page):
     shown, _ = tab()
     shown.set_default_timeout(120_000)
@@ -156,6 +156,26 @@ def test_attention_along_a_rollout_is_the_models(sliders):
     scale = np.polyfit(exact, truth, 1)  # one straight axis for both curves
     assert np.allclose(np.polyval(scale, exact), truth, atol=0.01)
     assert np.allclose(np.polyval(scale, path[:n, 0]), drawn[1:, 1], atol=0.05)
+
+
+def test_the_lens_by_layer_and_word_is_the_models(sliders):
+    t = np.linspace(1, 5, 50)
+    chart = decisions.chart(weights.load("twin-0"), t, 2 * np.exp(-t / 2)[:, None])
+    figure = sliders("05_odeformer/lenses", "fig-lenses-chart")
+    layer, place = int(move(figure, "decoder layer", 8)), int(move(figure, "word", 2)) - 1
+    written, likeliest = curve(figure, "model"), curve(figure, "truth dashed")
+    for i in (0, 4, 7, 10, 11):
+        assert written[i, 0] == pytest.approx(in_pixels(i, 0, 11, 64, 238), abs=0.01)
+        assert written[i, 1] == pytest.approx(
+            in_pixels(chart.own[i, place], 0, 1, 250, -238), abs=0.1
+        )
+        largest = chart.p[i, place, 0]
+        assert likeliest[i, 1] == pytest.approx(in_pixels(largest, 0, 1, 250, -238), abs=0.1)
+    for k in range(5):
+        bar = curve(figure, f"model bar {k}", panel=1)
+        end = in_pixels(chart.p[layer, place, k], 0, 1, 420, 232)
+        assert bar[1, 0] == pytest.approx(end, abs=0.1)
+    assert f"“{chart.words[layer][place][0]}”" in figure.locator(".sliders p").text_content()
 
 
 def test_sliders_are_moved_by_the_keyboard_and_say_their_value(sliders):

@@ -82,16 +82,17 @@ def test_stencils_have_a_panel_a_layer_and_a_line_a_model():
 
 
 def test_token_charts_have_a_word_in_each_cell():
-    words = [["a", "b_0", "c"], ["d", "e", "f"]]
-    figure = figures.token_chart(["x", "y"], [row[:2] for row in words], torch.rand(2, 2))
+    words = [[["a", "z"], ["b_0", "z"]], [["d", "z"], ["e", "z"]]]
+    figure = figures.token_chart(["x", "y"], words, torch.rand(2, 2, 2))
     ax = figure.axes[0]
     assert [text.get_text() for text in ax.texts] == ["a", "b0", "d", "e"]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["x", "y"]
 
 
 def test_long_token_charts_go_on_below():
-    words = [[str(10 * row + column) for column in range(12)] for row in range(2)]
-    figure = figures.token_chart(words[0], words, torch.rand(2, 12))
+    words = [[[str(10 * row + column)] for column in range(12)] for row in range(2)]
+    written = [str(column) for column in range(12)]
+    figure = figures.token_chart(written, words, torch.rand(2, 12, 1))
     above, below = figure.axes[:2]
     assert [len(ax.texts) for ax in (above, below)] == [2 * 9, 2 * 3]
     assert [tick.get_text() for tick in below.get_xticklabels()] == ["9", "10", "11"]

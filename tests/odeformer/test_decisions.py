@@ -91,9 +91,13 @@ def test_a_decoder_that_does_nothing_repeats_the_word_that_it_has_read(model):
 def test_the_chart_ends_in_what_is_written(model):
     times = np.linspace(0, 5, 12)
     found = decisions.chart(model, times, np.exp(-times)[:, None])
-    assert found.certainty.shape == (3, len(found.words[-1]))
-    n = min(len(found.written), len(found.words[-1])) - 1
-    assert found.words[-1][:n] == found.written[:n]
+    assert found.p.shape == (3, len(found.written), 5)
+    said = [best[0] for best in found.words[-1]]
+    n = len(found.written) - 1
+    assert said[:n] == found.written[:n]
+    assert torch.allclose(found.p[-1, :n, 0], found.own[-1, :n])
+    assert (found.p.diff(dim=-1) <= 0).all()  # the likeliest first
+    assert (found.own <= found.p[..., 0] + 1e-6).all()
 
 
 def test_the_posts_layers_are_taken_by_depth():

@@ -10,7 +10,7 @@ import json
 
 from IPython.display import HTML
 
-DRAWINGS = ("two-signs", "attention", "rollout")  # what the script knows
+DRAWINGS = ("two-signs", "attention", "rollout", "lens")  # what the script knows
 
 
 def sliders(figure: str, drawing: str, **numbers: float | list) -> HTML:

@@ -166,21 +166,21 @@ def stencils(lags: ArrayLike, ours: ArrayLike, ylabel: str = "added to the slope
 ABREAST = 9  # positions of a token chart in one row of the page
 
 
-def token_chart(written: list[str], words: list[list[str]], certainty: Tensor) -> Figure:
+def token_chart(written: list[str], words: list[list[list[str]]], p: Tensor) -> Figure:
     """What each layer (row) says at each position (column), on the colour of its probability.
 
-    words and certainty by (layer, position); `written` is what the model writes there. Long answers
-    go on in a panel below.
+    words and their p by (layer, position, rank), the first of which is shown; `written` is what the
+    model writes there. Long answers go on in a panel below.
     """
-    layers, positions = certainty.shape
+    layers, positions, _ = p.shape
     starts, widest = range(0, positions, ABREAST), min(ABREAST, positions)
     figure, axes = panels(len(starts), height=0.26 * layers + 0.8, columns=1)
     for ax, start in zip(axes, starts, strict=True):
-        part = certainty[:, start : start + ABREAST].numpy()
+        part = p[:, start : start + ABREAST, 0].numpy()
         shown = ax.imshow(part, vmin=0, vmax=1, cmap="viridis", aspect="auto")
         for (row, column), sure in np.ndenumerate(part):
             options = {"ha": "center", "va": "center", "color": "white" if sure < 0.6 else "black"}
-            ax.text(column, row, words[row][start + column].replace("_", ""), **options)
+            ax.text(column, row, words[row][start + column][0].replace("_", ""), **options)
         ax.set(ylabel="decoder layer", yticks=range(layers), xlim=(-0.5, widest - 0.5))
         ax.set_xticks(range(part.shape[1]), written[:positions][start : start + ABREAST])
         ax.invert_yaxis()

@@ -142,22 +142,24 @@ def repeats(vocabulary: Vocabulary, words: Words, said: Tensor) -> dict[str, lis
 
 
 class Chart(NamedTuple):
-    """What the logit lens says while an answer is written: rows are layers, columns positions."""
+    """What the logit lens says while an answer is written, the likeliest words first."""
 
     written: list[str]
-    words: list[list[str]]
-    certainty: Tensor  # (layer, position)
+    words: list[list[list[str]]]  # by layer, position, rank
+    p: Tensor  # (layer, position, rank)
+    own: Tensor  # probability of the written word: (layer, position)
 
 
 @torch.no_grad()
-def chart(model: ODEFormer, times: ArrayLike, trajectory: ArrayLike) -> Chart:
+def chart(model: ODEFormer, times: ArrayLike, trajectory: ArrayLike, ranks: int = 5) -> Chart:
     """The post's token chart for a trajectory, times (n,) and (n, dimension), in any units."""
     written, seen = looks(model, times, trajectory)
-    W_U, bias = model.decoder.proj.weight, model.decoder.proj.bias
-    words, certainty = [], []
-    for i in range(len(model.decoder.ffns)):
-        log_p = lens.log_probabilities(seen[f"decoder.layer_norm2.{i}.after"][0], W_U, bias)
-        largest, which = log_p.max(-1)
-        words.append([model.config.vocabulary.words[k] for k in which])
-        certainty.append(largest.exp())
-    return Chart([*written, "<EOS>"], words, torch.stack(certainty))
+    written, vocabulary = [*written, "<EOS>"], model.config.vocabulary
+    layers = range(len(model.decoder.ffns))
+    streams = torch.stack([seen[f"decoder.layer_norm2.{i}.after"][0] for i in layers])
+    log_p = lens.log_probabilities(streams, model.decoder.proj.weight, model.decoder.proj.bias)
+    most = log_p.topk(ranks)  # (layer, position, rank)
+    ids = torch.tensor([vocabulary.ids[word] for word in written])
+    own = log_p.gather(2, ids.expand(len(layers), -1)[..., None])[..., 0]
+    words = [[[vocabulary.words[k] for k in best] for best in row] for row in most.indices.tolist()]
+    return Chart(written, words, most.values.exp(), own.exp())

@@ -8,7 +8,7 @@ import nbformat
 import papermill
 import pytest
 
-from attention_in_motion.book import pages
+from attention_in_motion.book import claims_page, pages
 from attention_in_motion.chapters import contents
 from attention_in_motion.paths import BOOK, ROOT
 
@@ -56,6 +56,11 @@ def test_figures_have_captions_and_alternative_texts(page):
             assert shown["figure"]["name"].startswith("fig-")
             caption, alt = shown["figure"]["caption"], shown["image"]["alt"]
             assert caption.rstrip().endswith(".") and alt.strip() and alt not in caption
+
+
+@every_page
+def test_captions_name_claims_of_their_own_page(page):
+    assert set(claims_page.shown_by(cells(page))) <= set(contents.PAGES[page].RULES)
 
 
 def test_no_two_figures_have_one_name():

@@ -62,6 +62,19 @@ def test_powers_of_ten(text, written):
     assert claims_page.powers(text) == written
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("‖W_U W_O‖, e_200", "‖W<sub>U</sub> W<sub>O</sub>‖, e<sub>200</sub>"),
+        ("input_dim 3, n-LA, pre-LN", "input_dim 3, n-LA, pre-LN"),
+        ("ε^4 at e^-9", "ε<sup>4</sup> at e<sup>−9</sup>"),
+        ("at least -0.5, 2-1, [-2.1, -1.9]", "at least −0.5, 2-1, [−2.1, −1.9]"),
+    ],
+)
+def test_symbols_in_a_cell_are_set_as_symbols(text, written):
+    assert claims_page.cell(text) == written
+
+
 def test_counts_are_those_of_the_readings():
     verdicts = {"P1.1": "holds", "P1.2": "holds_in_part", "P3.1": "holds", "P3.2": "does_not_hold"}
     records = {i: record(id=i, verdict=verdict) for i, verdict in verdicts.items()}

@@ -22,6 +22,9 @@ Record = Mapping[str, Any]  # one claim, as its page recorded it
 
 WHO = {"posts": "", "ours": "(ours) ", "open": "(open) "}
 CALCULATED = ("exact", "rounding")  # sources of claims that need no trained model
+INDEX = re.compile(r"\b([A-Za-zω])_(\w+)")  # of a symbol, which has one letter
+POWER = re.compile(r"\^(-?\d+)")
+MINUS = re.compile(r"(?<![\w)])-(?=\d)")  # of a number, and no hyphen
 NAMED = re.compile(r"{claim}`([^`]+)`")  # a claim, in a caption
 
 INTRODUCTION = """# Every claim and its verdict
@@ -133,9 +136,9 @@ def finding(record: Record) -> str:
     if record["value"] is None:
         return f'<span class="missing">missing: {cell(record["missing"])}</span>'
     low, high = record["interval"]
-    parts = [f'<span class="value">{shown(record["value"])}</span>']
+    parts = [f'<span class="value">{cell(shown(record["value"]))}</span>']
     if low != high:
-        parts.append(f'<span class="interval">\\[{shown(low)}, {shown(high)}\\]</span>')
+        parts.append(f'<span class="interval">\\[{cell(f"{shown(low)}, {shown(high)}")}\\]</span>')
     if record["n_seeds"]:
         parts.append(f'<span class="seeds">{record["n_seeds"]} seeds</span>')
     return " ".join(parts)
@@ -152,8 +155,9 @@ def anchor_of(claim: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Text that may stand in a table's cell."""
-    return text.replace("|", r"\|")
+    """Text that may stand in a table's cell, with indices and powers as such: e_200, ε^4."""
+    raised = POWER.sub(r"<sup>\1</sup>", INDEX.sub(r"\1<sub>\2</sub>", text))
+    return MINUS.sub("−", raised).replace("|", r"\|")
 
 
 # ---------------------------------------------------------------------------------------------

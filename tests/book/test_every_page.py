@@ -90,6 +90,12 @@ def test_a_notebook_stays_small(page):
     assert PAGES[page].stat().st_size <= 1.5e6
 
 
+def test_the_glossary_is_in_order():
+    glossary = (BOOK / "notation.md").read_text(encoding="utf-8").split("```{glossary}\n")[1]
+    terms = [line for line in glossary.splitlines() if line and line[0] not in " `"]
+    assert terms == sorted(terms, key=str.lower) and len(terms) > 50
+
+
 def test_every_page_is_declared_and_every_declared_page_is_there():
     assert set(PAGES) == set(contents.PAGES)
 

@@ -8,7 +8,7 @@ import pytest
 from attention_in_motion.book import claims_page
 from attention_in_motion.chapters import contents, posts
 from attention_in_motion.chapters.page import claim, rules
-from attention_in_motion.claims import MIME, judge, not_testable
+from attention_in_motion.claims import judge, not_testable
 
 RULE = rules("01_fixed_omega", claim("P1.1", "is |small|", "|e|: 1e-14", at_most=2.5e-06))["P1.1"]
 
@@ -62,6 +62,19 @@ def test_powers_of_ten(text, written):
     assert claims_page.powers(text) == written
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("‖W_U W_O‖, e_200", "‖W<sub>U</sub> W<sub>O</sub>‖, e<sub>200</sub>"),
+        ("input_dim 3, n-LA, pre-LN", "input_dim 3, n-LA, pre-LN"),
+        ("ε^4 at e^-9", "ε<sup>4</sup> at e<sup>−9</sup>"),
+        ("at least -0.5, 2-1, [-2.1, -1.9]", "at least −0.5, 2-1, [−2.1, −1.9]"),
+    ],
+)
+def test_symbols_in_a_cell_are_set_as_symbols(text, written):
+    assert claims_page.cell(text) == written
+
+
 def test_counts_are_those_of_the_readings():
     verdicts = {"P1.1": "holds", "P1.2": "holds_in_part", "P3.1": "holds", "P3.2": "does_not_hold"}
     records = {i: record(id=i, verdict=verdict) for i, verdict in verdicts.items()}
@@ -74,15 +87,10 @@ def test_counts_are_those_of_the_readings():
     assert found == [list("1100"), list("0000"), list("1010"), list("0000")]
 
 
-def cell(claims=(), figure=None):
-    """A code cell that records claims, or draws a figure."""
-    outputs = [
-        nbformat.v4.new_output("display_data", {f"glued/{MIME}": f'{{"id": "{i}"}}'})
-        for i in claims
-    ]
-    made = nbformat.v4.new_code_cell("", outputs=outputs)
-    if figure:
-        made.metadata.mystnb = {"figure": {"name": figure}}
+def cell(name, caption):
+    """A code cell that draws a figure."""
+    made = nbformat.v4.new_code_cell("")
+    made.metadata.mystnb = {"figure": {"name": name, "caption": caption}}
     return made
 
 
@@ -91,12 +99,16 @@ def test_a_title_ends_at_its_colon():
     assert claims_page.title([cell]) == "One thing"
 
 
-def test_a_claim_is_shown_by_the_nearest_figure_of_its_section():
-    heading = nbformat.v4.new_markdown_cell
+def test_a_claim_is_shown_by_the_figure_whose_caption_names_it():
     cells = [
-        *(heading("# Page"), cell(["P1.1"]), heading("## One"), cell(figure="fig-a")),
-        *(cell(["P1.2"]), cell(), cell(["P1.3", "P1.4"]), cell(figure="fig-b")),
-        *(heading("text, then\n### Two"), cell(["P1.5"])),
+        nbformat.v4.new_markdown_cell("# Page\n\n{claim}`P1.1`"),
+        cell("fig-a", "One finding. The figure shows {claim}`P1.2` and {claim}`P1.7b`."),
+        *(nbformat.v4.new_code_cell('record("P1.3", 0)'), cell("fig-b", "Of $P1.4$.")),
     ]
-    shown = {"P1.2": "fig-a", "P1.3": "fig-b", "P1.4": "fig-b"}
-    assert claims_page.nearest(cells) == shown
+    assert claims_page.shown_by(cells) == {"P1.2": "fig-a", "P1.7b": "fig-a"}
+
+
+def test_no_two_figures_show_one_claim():
+    cells = [cell(name, "It shows {claim}`P1.2`.") for name in ("fig-a", "fig-b")]
+    with pytest.raises(ValueError, match=r"^P1.2: two figures show it, fig-a, fig-b$"):
+        claims_page.shown_by(cells)

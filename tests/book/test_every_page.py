@@ -8,7 +8,7 @@ import nbformat
 import papermill
 import pytest
 
-from attention_in_motion.book import pages
+from attention_in_motion.book import claims_page, pages
 from attention_in_motion.chapters import contents
 from attention_in_motion.paths import BOOK, ROOT
 
@@ -58,6 +58,11 @@ def test_figures_have_captions_and_alternative_texts(page):
             assert caption.rstrip().endswith(".") and alt.strip() and alt not in caption
 
 
+@every_page
+def test_captions_name_claims_of_their_own_page(page):
+    assert set(claims_page.shown_by(cells(page))) <= set(contents.PAGES[page].RULES)
+
+
 def test_no_two_figures_have_one_name():
     shown = [cell.metadata.get("mystnb", {}) for page in PAGES for cell in cells(page)]
     names = [one["figure"]["name"] for one in shown if "figure" in one]
@@ -83,6 +88,12 @@ def test_cells_with_claims_are_not_compared_byte_for_byte(page):
 @every_page
 def test_a_notebook_stays_small(page):
     assert PAGES[page].stat().st_size <= 1.5e6
+
+
+def test_the_glossary_is_in_order():
+    glossary = (BOOK / "notation.md").read_text(encoding="utf-8").split("```{glossary}\n")[1]
+    terms = [line for line in glossary.splitlines() if line and line[0] not in " `"]
+    assert terms == sorted(terms, key=str.lower) and len(terms) > 50
 
 
 def test_every_page_is_declared_and_every_declared_page_is_there():

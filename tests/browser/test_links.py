@@ -65,6 +65,20 @@ def test_every_claim_has_one_row_with_a_verdict_and_a_place(pages):
         assert row.find(class_="verdict") and row.find("a", class_="reference internal"), claim
 
 
+def test_the_figure_that_shows_a_claim_says_so(pages):
+    table = (HTML / "claims.html").resolve()
+    rows = [tag.find_parent("tr") for tag in pages[table].find_all(class_="claim-id")]
+    shown = 0
+    for row in rows:
+        for link in row.find_all("a", href=lambda address: "#fig-" in address):
+            target, anchor = urldefrag(link["href"])
+            figure = pages[(table.parent / target).resolve()].find(id=anchor)
+            named = {one.get_text() for one in figure.figcaption.find_all("code", class_="claim")}
+            assert row.find(class_="claim-id").get_text() in named
+            shown += 1
+    assert shown > 50
+
+
 def test_downloads_have_numbers_where_the_text_pastes_them():
     copies = [path for path in (HTML / "_sources").rglob("*") if path.is_file()]
     assert len(copies) >= len(contents.PAGES)

@@ -96,7 +96,10 @@ def test_next_and_previous_reach_every_page(met, address):
             assert name(met(after, "desktop", "light").seen["previous"]) == here
 
 
-@pytest.mark.parametrize("word", ["saliency", "logistic", "counterfactual"])
+WORDS = ("saliency", "logistic", "counterfactual", "softmax", "interpretability", "skeleton")
+
+
+@pytest.mark.parametrize("word", WORDS)
 def test_search_finds_what_a_reader_would_look_for(tab, address, word):
     page, visit = tab()
     page.goto(f"{address}/search.html?q={word}")

@@ -5,7 +5,6 @@ It is written from the readings of the committed pages, so that it can be read w
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,14 +15,17 @@ import nbformat
 from attention_in_motion.book.reading import Reading
 from attention_in_motion.chapters import contents
 from attention_in_motion.chapters.posts import POSTS, PRINTED, post_of, short_links
-from attention_in_motion.claims import MIME, SUPERSCRIPTS, VERDICTS, Rule, shown
+from attention_in_motion.claims import SUPERSCRIPTS, VERDICTS, Rule, shown
 from attention_in_motion.paths import BOOK
 
 Record = Mapping[str, Any]  # one claim, as its page recorded it
 
 WHO = {"posts": "", "ours": "(ours) ", "open": "(open) "}
 CALCULATED = ("exact", "rounding")  # sources of claims that need no trained model
-HEADING = re.compile(r"^#{1,3} ", re.MULTILINE)
+INDEX = re.compile(r"\b([A-Za-zω])_(\w+)")  # of a symbol, which has one letter
+POWER = re.compile(r"\^(-?\d+)")
+MINUS = re.compile(r"(?<![\w)])-(?=\d)")  # of a number, and no hyphen
+NAMED = re.compile(r"{claim}`([^`]+)`")  # a claim, in a caption
 
 INTRODUCTION = """# Every claim and its verdict
 
@@ -52,7 +54,7 @@ def page(readings: Iterable[Reading]) -> str:
         cells = nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells
         lines += [f"## {{doc}}`{title(cells)} <{name}>`\n"]
         lines += ["| claim | what is said | what we find | verdict |", "|---|---|---|---|"]
-        where = nearest(cells)
+        where = shown_by(cells)
         for rule in sorted(module.RULES.values(), key=natural):
             lines.append(row(rule, records.get(rule.id), where.get(rule.id)))
         lines.append("")
@@ -134,9 +136,9 @@ def finding(record: Record) -> str:
     if record["value"] is None:
         return f'<span class="missing">missing: {cell(record["missing"])}</span>'
     low, high = record["interval"]
-    parts = [f'<span class="value">{shown(record["value"])}</span>']
+    parts = [f'<span class="value">{cell(shown(record["value"]))}</span>']
     if low != high:
-        parts.append(f'<span class="interval">\\[{shown(low)}, {shown(high)}\\]</span>')
+        parts.append(f'<span class="interval">\\[{cell(f"{shown(low)}, {shown(high)}")}\\]</span>')
     if record["n_seeds"]:
         parts.append(f'<span class="seeds">{record["n_seeds"]} seeds</span>')
     return " ".join(parts)
@@ -153,8 +155,9 @@ def anchor_of(claim: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Text that may stand in a table's cell."""
-    return text.replace("|", r"\|")
+    """Text that may stand in a table's cell, with indices and powers as such: e_200, ε^4."""
+    raised = POWER.sub(r"<sup>\1</sup>", INDEX.sub(r"\1<sub>\2</sub>", text))
+    return MINUS.sub("−", raised).replace("|", r"\|")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -166,29 +169,17 @@ def title(cells: list[Any]) -> str:
     return cells[0].source.splitlines()[0].removeprefix("# ").split(":")[0]
 
 
-def nearest(cells: list[Any]) -> dict[str, str]:
-    """{claim: name of the figure that shows it}, from the cells of its page.
+def shown_by(cells: list[Any]) -> dict[str, str]:
+    """{claim: name of the figure that shows it}, by the captions of a page, which name claims.
 
-    That is the figure of the claim's section that stands nearest to the cell that records it; a
-    claim whose section has no figure is left out.
+    A claim that no caption names is left out: a table or the text has its number. Raises
+    ValueError if two captions name one claim.
     """
-    section, figures, claims = 0, [], []  # each figure and claim with its section and place
-    for place, one in enumerate(cells):
-        if one.cell_type == "markdown" and HEADING.search(one.source):
-            section += 1
-        if figure := one.metadata.get("mystnb", {}).get("figure"):
-            figures.append((section, place, figure["name"]))
-        claims += [(section, place, claim) for claim in recorded(one)]
-    found = {}
-    for section, place, claim in claims:
-        near = [(abs(at - place), name) for part, at, name in figures if part == section]
-        if near:
-            found[claim] = min(near)[1]
+    found: dict[str, str] = {}
+    for one in cells:
+        figure = one.metadata.get("mystnb", {}).get("figure")
+        for claim in NAMED.findall(figure["caption"]) if figure else ():
+            if claim in found:
+                raise ValueError(f"{claim}: two figures show it, {found[claim]}, {figure['name']}")
+            found[claim] = figure["name"]
     return found
-
-
-def recorded(cell: Any) -> list[str]:
-    """The ids of the claims that a code cell recorded."""
-    bundles = [out.get("data", {}) for out in cell.get("outputs", [])]
-    texts = [text for data in bundles for mime, text in data.items() if mime.endswith(MIME)]
-    return [json.loads(text)["id"] for text in texts]

@@ -95,7 +95,7 @@ def any_frequency() -> Panel:
     ours, kept = followed(trained(runs, p.page, f"solver {solver.BEST}"), test, row)
     return Panel(
         "2 · At a frequency it must find?",
-        f"Off by {percent(lost)}; ours, by {percent(kept)}",
+        f"No: off by {percent(lost)}; ours, by {percent(kept)}",
         p.dt * np.arange(1, p.rollout_steps + 1),
         [
             Curve(test.future[row, :, 0], "truth", "exact", (0.86, 0.28)),

@@ -1,10 +1,15 @@
 """The section on sparse features: what its numbers are made of, on rows with planted scores."""
 
+from dataclasses import asdict
+
 import pytest
+import torch
 
 from attention_in_motion.chapters import autoencoder as chapter
 from attention_in_motion.chapters import feature_scores, twins
-from attention_in_motion.odeformer import ablations, dictionaries
+from attention_in_motion.odeformer import ablations, dictionaries, tables, weights
+from attention_in_motion.odeformer import features as scoring
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 
 
 def features(shift, share):
@@ -88,3 +93,67 @@ def test_the_script_measures_what_the_rules_say():
     assert all(getattr(dictionaries, name) == getattr(chapter, name) for name in same)
     assert dictionaries.BEYOND == feature_scores.BEYOND
     assert "encoder feed-forward" in ablations.PARTS
+
+
+# ---------------------------------------------------------------------------------------------
+# The page, on networks with random weights
+
+FEW = dictionaries.Settings(
+    **dict(n_systems=56, n_points=14, width=40, live=4, steps=30, n_plane=60, n_exchanges=3),
+    **dict(grid=3, n_asked=6, n_decoded=1),
+)
+
+
+def random_network(layers):
+    """Random weights in the released numbers of layers and heads, or in fewer; narrow."""
+    sizes = {"encoder_layers": layers, "decoder_layers": 3 * layers, "max_dimension": 6}
+    widths = {"encoder_width": 32, "decoder_width": 32, "embedding_width": 8, "precision": 2}
+    config = ODEFormerConfig(**sizes, **widths)
+    return ODEFormer(config, torch.Generator().manual_seed(layers)).eval()
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """The paths of a table of one network under several names, and of weights by layers."""
+    folder = tmp_path_factory.mktemp("toy")
+    for layers in (3, 4):
+        network = random_network(layers)
+        record = {"config": {"model": asdict(network.config)}}
+        weights.save(network, record, folder / f"{layers}.safetensors")
+    data = dictionaries.Data(FEW)
+    row = tables.rounded(scoring.row_of(data, network, trained=True))
+    names = ("a", "b", "untrained-0", str(folder / "4.safetensors"))
+    rows = dict.fromkeys(names, row)
+    table = {"command": "", "settings": asdict(FEW), "raw": tables.rounded(data.raw), "rows": rows}
+    tables.write(table, folder / "table.json")
+    return folder
+
+
+def test_whoever_has_the_released_geometry_is_answered_under_the_posts_ids(rerun, toy):
+    given = {"table": str(toy / "table.json"), "n_permutations": 99}
+    found = rerun(chapter.PAGE, model=str(toy / "4.safetensors"), **given).claims
+    assert all(claim["value"] is not None for claim in found.values())
+    row = tables.read(toy / "table.json")["rows"]["a"]
+    assert found["P4.26"]["value"] == found["P4.26m"]["value"] == row["plane"]["rim"]
+    assert found["P4.11m"]["verdict"] != "holds"  # as good as itself
+
+
+def test_another_geometry_leaves_the_posts_claims_alone(rerun, toy):
+    given = {"table": str(toy / "table.json"), "n_permutations": 99}
+    found = rerun(chapter.PAGE, model=str(toy / "3.safetensors"), **given).claims
+    untestable = {i for i, claim in found.items() if claim["verdict"] == "not_testable"}
+    assert untestable == {i for i, rule in chapter.RULES.items() if not rule.seeds}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("model", "theirs", "model = 'theirs': no file theirs; must be 'ours',"),
+        ("table", "nowhere.json", "table = 'nowhere.json': no such file"),
+        ("n_permutations", "5", "n_permutations = 5: must be >= 99"),
+    ],
+)
+def test_bad_parameters_end_in_one_line(refusal, toy, name, value, line):
+    others = {"model": str(toy / "3.safetensors"), "table": str(toy / "table.json")} | {name: value}
+    options = [word for pair in others.items() for word in ("-p", *pair)]
+    assert refusal(chapter.PAGE, *options).startswith(f"ValueError: {line}")

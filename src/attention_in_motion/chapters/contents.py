@@ -6,6 +6,7 @@ from types import ModuleType
 
 from attention_in_motion.chapters import (
     algorithm,
+    autoencoder,
     criteria,
     derivative,
     fixed_omega,
@@ -35,6 +36,7 @@ PAGES: dict[str, ModuleType] = {
         odeformer,
         derivative,
         lenses,
+        autoencoder,
     )
 }
 RULES: dict[str, Rule] = {i: rule for module in PAGES.values() for i, rule in module.RULES.items()}

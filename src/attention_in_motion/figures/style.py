@@ -7,6 +7,8 @@ smallest letters are of 14 px.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -148,14 +150,18 @@ def strip(axes: Axes, row: float, values: Tensor, colour: str, label: str | None
 
 
 def strips(
-    rows: dict[str, Tensor], xlabel: str, scale: str = "linear", mark: float | None = None
+    rows: dict[str, Tensor],
+    xlabel: str,
+    scale: str = "linear",
+    mark: float | None = None,
+    controls: Collection[str] = (),
 ) -> Figure:
-    """One horizontal strip of seeds per row, with a dotted line at `mark`."""
+    """One horizontal strip of seeds per row, rows of `controls` in grey; dotted line at `mark`."""
     figure, (axes,) = panels(1, height=0.4 * len(rows) + 0.8)
     if mark is not None:
         axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
-    for row, (_, values) in enumerate(rows.items()):
-        strip(axes, row, values, "model")
+    for row, (name, values) in enumerate(rows.items()):
+        strip(axes, row, values, "control" if name in controls else "model")
     axes.set(xscale=scale, yticks=range(len(rows)), yticklabels=list(rows), xlabel=xlabel)
     axes.invert_yaxis()
     return figure

@@ -17,7 +17,7 @@ def test_the_numbers_are_left_for_the_figure_and_the_drawing():
 
 def test_a_drawing_that_the_script_does_not_know_is_refused_in_one_line():
     with pytest.raises(
-        ValueError, match=r"^drawing = 'pie': must be one of two-signs, attention, rollout$"
+        ValueError, match=r"^drawing = 'pie': must be one of two-signs, attention, rollout, lens$"
     ):
         sliders("fig-signs", "pie")
 

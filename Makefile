@@ -30,7 +30,7 @@ jb2:  # how Jupyter Book 2 reads the pages: a list of what does not carry over; 
 
 links: export BOOK_PAGES := committed
 links: $(READY)  # asks every address outside the book whether it still answers
-	jupyter-book build book --builder linkcheck; code=$$?; rm -r _build/.doctrees; exit $$code
+	jupyter-book build book --builder custom --custom-builder linkcheck; code=$$?; rm -r _build/.doctrees; exit $$code
 
 test: export OMP_NUM_THREADS := 1
 test: $(READY)

@@ -15,6 +15,7 @@ preview: book  # executes nothing: the pages as they are committed
 
 pdf: $(READY)  # all pages as one, printed by Chromium
 	jupyter-book build book -n -W --keep-going --builder custom --custom-builder singlehtml
+	rm -r _build/.doctrees  # else make book takes for shown what was read for the print
 	chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=300000 --no-pdf-header-footer \
 	  --print-to-pdf=_build/attention-in-motion.pdf "file://$(CURDIR)/_build/singlehtml/index.html"
 	@echo "Open $(CURDIR)/_build/attention-in-motion.pdf"
@@ -29,7 +30,7 @@ jb2:  # how Jupyter Book 2 reads the pages: a list of what does not carry over; 
 
 links: export BOOK_PAGES := committed
 links: $(READY)  # asks every address outside the book whether it still answers
-	jupyter-book build book --builder linkcheck
+	jupyter-book build book --builder custom --custom-builder linkcheck; code=$$?; rm -r _build/.doctrees; exit $$code
 
 test: export OMP_NUM_THREADS := 1
 test: $(READY)

@@ -30,6 +30,14 @@ def test_every_code_cell_was_executed_in_order_without_error(page):
 
 
 @every_page
+def test_a_takeaway_stands_before_the_table_of_claims_and_all_code(page):
+    first, *rest = nbformat.read(PAGES[page], as_version=4).cells
+    assert not any("{admonition} Takeaway" in cell.source for cell in rest)
+    opening = first.source.split("```{include}")[0]
+    assert "{admonition} Takeaway" in opening or "Takeaway" not in first.source
+
+
+@every_page
 def test_the_parameters_cell_comes_first_and_papermill_reads_it(page):
     assert "parameters" in cells(page)[0].metadata.tags
     found = papermill.inspect_notebook(str(PAGES[page]))

@@ -96,6 +96,17 @@ def test_next_and_previous_reach_every_page(met, address):
             assert name(met(after, "desktop", "light").seen["previous"]) == here
 
 
+def test_the_first_screen_says_how_many_claims_hold_and_shows_why(tab, address):
+    page, _ = tab()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{address}/index.html")
+    counts = page.get_by_text("claims that this book judges").bounding_box()
+    picture = page.locator("img.only-light").bounding_box()
+    assert counts["y"] + counts["height"] < picture["y"]
+    assert picture["y"] + picture["height"] / 2 < 800  # the first two of four panels
+    page.context.close()
+
+
 WORDS = ("saliency", "logistic", "counterfactual", "softmax", "interpretability", "skeleton")
 
 

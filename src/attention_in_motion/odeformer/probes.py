@@ -171,9 +171,15 @@ def dimensions(samples: Sequence[Sample]) -> NDArray:
 # Streams
 
 
-@torch.no_grad()
 def pooled(model: ODEFormer, samples: Sequence[Sample]) -> list[NDArray]:
     """The encoder's stream, mean over points: after the embedding, then by layer (n, width)."""
+    parts = [pooled_at_once(model, samples[i : i + 200]) for i in range(0, len(samples), 200)]
+    return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
+
+
+@torch.no_grad()
+def pooled_at_once(model: ODEFormer, samples: Sequence[Sample]) -> list[NDArray]:
+    """`pooled` in one pass, which keeps all that the encoder computes of every sample."""
     seen = encoder_activations(model, samples)
     return [seen[place].mean(1).double().numpy() for place in stream_places(model)]
 

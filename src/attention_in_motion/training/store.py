@@ -6,6 +6,7 @@ A run is keyed by a digest of its full configuration. Shipped runs lie in `data/
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -189,6 +190,28 @@ def read(path: Path, run: Run, expected: str | None = None) -> Trained:
     if key != digest(run):
         raise ValueError(f"{path}: holds run {key}, wanted {digest(run)}")
     return Trained(run, tensors, provenance)
+
+
+def opened(path: Path) -> Trained:
+    """A finished run from its file alone, which says what it is. Errors: as of `read`."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file, and no name in {MANIFEST.name}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            run = run_of(json.loads((file.metadata() or {})["provenance"]))
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        fault = f"not a readable weights file ({reason(error)})"
+        raise ValueError(f"{path}: {fault}") from None
+    return read(path, run)
+
+
+def digest_of(*models: nn.Module) -> str:
+    """Twelve hex digits that tell the weights of these models from others."""
+    found = hashlib.sha256()
+    for model in models:
+        for tensor in model.state_dict().values():
+            found.update(tensor.numpy().tobytes())
+    return found.hexdigest()[:12]
 
 
 def manifest() -> list[dict[str, Any]]:

@@ -42,8 +42,16 @@ def test_a_table_has_every_place_of_the_model_and_of_it_untrained(solver, tmp_pa
         assert subspace_table.best(rows).shape == (2,)
     assert subspace_table.read(path) == table
     other = replace(RUN, seeds=(2, 3)).model()
-    assert subspace_table.rows_for(table, other) is None
-    assert subspace_table.rows_for({}, found) is None
+    assert not subspace_table.rows_for(table, other)
+    assert not subspace_table.rows_for({}, found)
+    models = {"trained": found, "untrained": blank}
+    assert set(subspace_table.shares(table, models)) == set(models)
+    assert not subspace_table.shares(table, {**models, "other": other})  # all or none
+    middles = subspace_table.medians(table, {**models, "other": other})
+    assert set(middles) == set(models)
+    last = middles["trained"]["blocks.1.resid_mid"]
+    row = subspace_table.rows_for(table, found)["core.blocks.1.resid_mid"]
+    assert last.tolist() == pytest.approx(row["median"][1])  # of two directions
 
 
 def test_what_stands_in_the_table_is_not_computed_again(solver, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ computed again.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,10 +111,29 @@ def best(rows: dict[str, Row], what: str = "share") -> Tensor:
     return best_of(choosing, found)
 
 
-def rows_for(table: Row, model: nn.Module) -> dict[str, Row] | None:
-    """What a table holds of these very weights, {place: row}; None unless it has every place."""
+def rows_for(table: Row, model: nn.Module) -> dict[str, Row]:
+    """What a table holds of these very weights, {place: row}; empty unless it has every place."""
     found = table.get("rows", {}).get(store.digest_of(model), {}).get("places", {})
-    return found if set(searched_places(model)) <= set(found) else None
+    return found if set(searched_places(model)) <= set(found) else {}
+
+
+def shares(table: Row, models: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """What is judged, {name: (seed,)}; empty unless the table has all of the models."""
+    rows = {name: rows_for(table, model) for name, model in models.items()}
+    return {name: best(found) for name, found in rows.items()} if all(rows.values()) else {}
+
+
+def medians(table: Row, models: Mapping[str, nn.Module]) -> dict[str, dict[str, Tensor]]:
+    """Median scores with the most directions: {name: {place: (seed,)}}, of the models it has."""
+    rows = {name: rows_for(table, model) for name, model in models.items()}
+    return {
+        name: {
+            place.removeprefix("core."): torch.tensor(row["median"][-1])
+            for place, row in found.items()
+        }
+        for name, found in rows.items()
+        if found
+    }
 
 
 def read(path: Path = TABLE) -> Row:

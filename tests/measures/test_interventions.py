@@ -1,5 +1,7 @@
 """Moves: how pairs are drawn, how a place is chosen, and what a score of 0, 1 and 0.95 means."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -125,3 +127,18 @@ def test_a_model_that_finds_the_frequency_first_follows_the_past(make):
     assert both.max() < 0.2  # least squares over all states believes the false step, too
     same = interventions.hybrid(ends[0], ends[0].windows[:, -1])
     torch.testing.assert_close(same.states, ends[0].states)
+
+
+def test_answers_are_told_apart_where_they_lie_that_far_from_each_other(make):
+    past, other = make(60, dt=0.3), make(60, dt=0.3, seed=5)
+    last = other.windows[:, -1]
+    own = interventions.ending_in(last, past.omega0.flip(0), past)
+    apart = interventions.told_apart(own, past, 0.05)
+    assert apart.any() and not apart[29:31].any()  # in the middle the frequencies are the same
+    mixed = interventions.hybrid(past, last)
+    distance = (own.next - mixed.next).norm(dim=-1)
+    size = mixed.windows.square().mean(dim=(1, 2)).sqrt()
+    assert torch.equal(apart, distance >= 0.05 * size)
+    damped = interventions.ending_in(last, past.omega0, replace(past, gamma=past.gamma + 0.2))
+    assert interventions.told_apart(damped, past, 0.0).all()  # γ alone makes a difference, too
+    assert not interventions.told_apart(damped, past, 0.5).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
@@ -11,7 +12,10 @@ from attention_in_motion.chapters.oscillators import SMALL, SOLVER, FrequencyRan
 from attention_in_motion.chapters.page import Positive, claim, require, rules
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from attention_in_motion.training.oscillator import SolverRun
+    from attention_in_motion.training.store import Trained
 
 PAGE = "03_variable_omega/variable_step"
 
@@ -163,3 +167,24 @@ def runs(p: Parameters) -> dict[str, SolverRun]:
         foreign = {"seeds": (seed,), "iterations": p.polishing, "foreign_last": True}
         found[f"steps foreign last state {seed}"] = SolverRun(**shared, **foreign)
     return found
+
+
+def groups(p: Parameters) -> tuple[list[str], list[str], list[str]]:
+    """The names of the runs: the solvers, those finished less, those with foreign last states."""
+    names = list(runs(p))
+    more = p.n_seeds + len(LESS)
+    return names[: p.n_seeds], names[p.n_seeds : more], names[more:]
+
+
+def ensemble(trained: dict[str, Trained], names: list[str]) -> nn.Module:
+    """The models of these runs as one, in float64."""
+    from attention_in_motion.training.store import together
+
+    return together([trained[name] for name in names]).double()
+
+
+def untrained(trained: dict[str, Trained], names: list[str]) -> nn.Module:
+    """The same as they were before training."""
+    run = trained[names[0]].run
+    seeds = tuple(seed for name in names for seed in trained[name].run.seeds)
+    return replace(run, seeds=seeds).model().double().requires_grad_(False)

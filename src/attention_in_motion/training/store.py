@@ -11,8 +11,8 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +99,14 @@ def load_or_train(run: Run, name: str, *, retrain: bool = False, device: str = "
             write(train(run, name, checkpoint=checkpoint, device=device), path)
             checkpoint.unlink(missing_ok=True)  # only now: a full disk must not cost a training
         return read(path, run)  # still locked: what was trained here, not by a neighbour since
+
+
+def together(parts: Sequence[Trained]) -> nn.Module:
+    """One ensemble of the members of several runs of one architecture, in that order."""
+    seeds = tuple(seed for one in parts for seed in one.run.seeds)
+    model, weights = replace(parts[0].run, seeds=seeds).model(), [p.part("weights.") for p in parts]
+    model.load_state_dict({name: torch.cat([w[name] for w in weights]) for name in weights[0]})
+    return model.requires_grad_(False)
 
 
 def load_all(

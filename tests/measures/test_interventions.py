@@ -29,6 +29,18 @@ class Chain(nn.Module):
         return (k.unflatten(-1, (2, 2)) * x[:, :, -1:, None, :]).sum(-1)  # (seed, n, 1, 2)
 
 
+class First(nn.Module):
+    """Ensemble of two: least squares on the states before the last, or on all; K̂ of the last."""
+
+    def __init__(self, past_only):
+        super().__init__()
+        self.seeds, self.stop = nn.Parameter(torch.zeros(2)), -1 if past_only else None
+
+    def forward(self, x, last=True):
+        k = in_context_map(x[..., : self.stop, :])
+        return (k * x[..., -1, None, :]).sum(-1)[:, :, None]
+
+
 @pytest.fixture
 def ends(make):
     """Windows moved from, moved to, and fitted on."""
@@ -104,22 +116,13 @@ def test_a_move_acts_on_all_positions_that_can_reach_the_answer(make, place):
 
 
 def test_a_model_that_finds_the_frequency_first_follows_the_past(make):
-    """Planted: least squares on the states before the last, applied to the last; and a copier."""
+    """Planted: least squares on the states before the last, or on all of them."""
     own, past = make(200, dt=0.3, context=8), make(200, dt=0.3, context=8, seed=5)
     a, b, _ = interventions.distant_pairs(1.0, 4.0, 200, seed=3)
     ends = [
         interventions.ending_in(test.windows[:, -1], omega0, test)
         for test, omega0 in ((own, a), (past, b))
     ]
-
-    class First(nn.Module):
-        def __init__(self, past_only):
-            super().__init__()
-            self.seeds, self.stop = nn.Parameter(torch.zeros(2)), -1 if past_only else None
-
-        def forward(self, x, last=True):
-            k = in_context_map(x[..., : self.stop, :])
-            return (k * x[..., -1, None, :]).sum(-1)[:, :, None]
 
     follows = interventions.hybrid_scores(First(past_only=True), *ends)
     assert follows.shape == (2, 200) and follows.min() > 0.99
@@ -142,3 +145,14 @@ def test_answers_are_told_apart_where_they_lie_that_far_from_each_other(make):
     damped = interventions.ending_in(last, past.omega0, replace(past, gamma=past.gamma + 0.2))
     assert interventions.told_apart(damped, past, 0.0).all()  # γ alone makes a difference, too
     assert not interventions.told_apart(damped, past, 0.5).all()
+
+
+def test_a_model_that_finds_the_damping_first_follows_that_too(make):
+    past, other = make(200, dt=0.3, context=8), make(200, dt=0.3, context=8, seed=5)
+    damped = replace(past, gamma=past.gamma + 0.2)
+    own = interventions.ending_in(other.windows[:, -1], past.omega0, damped)
+    kept = interventions.told_apart(own, past, 0.05)
+    pair = own.rows(kept), past.rows(kept)
+    assert interventions.hybrid_scores(First(past_only=True), *pair).min() > 0.99
+    both = interventions.hybrid_scores(First(past_only=False), *pair)
+    assert interventions.share_following(both).max() < 0.2

@@ -255,6 +255,16 @@ def test_dots_of_encoding_and_error_are_one_per_seed_and_position():
     assert dots.get_array().reshape(3, 5)[0].tolist() == [2, 3, 4, 5, 6]
 
 
+def test_compared_models_are_one_dot_each_in_their_groups_colour():
+    groups = {"five": (torch.rand(5), torch.rand(5) + 0.1), "less": (torch.rand(3), torch.ones(3))}
+    axes = figures.models_compared(groups).axes[0]
+    assert axes.get_yscale() == "log" and axes.get_xscale() == "linear"
+    for line, (name, (r2, error)) in zip(axes.lines, groups.items(), strict=True):
+        assert line.get_label() == name
+        assert np.allclose(line.get_xydata(), torch.stack([r2, error], -1))
+    assert len({line.get_color() for line in axes.lines}) == 2
+
+
 def test_strips_by_kind_are_labelled_once():
     kinds = {name: {"a": torch.rand(4), "b": torch.rand(4)} for name in ("one", "two")}
     figure = figures.strips_by_kind(kinds, "score", mark=1.0)

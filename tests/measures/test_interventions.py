@@ -1,5 +1,7 @@
 """Moves: how pairs are drawn, how a place is chosen, and what a score of 0, 1 and 0.95 means."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -25,6 +27,18 @@ class Chain(nn.Module):
         self.resid_pre(x[:, :, -1:])
         k = self.resid_mid(in_context_map(x).flatten(-2)[:, :, None])  # (seed, n, 1, 4)
         return (k.unflatten(-1, (2, 2)) * x[:, :, -1:, None, :]).sum(-1)  # (seed, n, 1, 2)
+
+
+class First(nn.Module):
+    """Ensemble of two: least squares on the states before the last, or on all; K̂ of the last."""
+
+    def __init__(self, past_only):
+        super().__init__()
+        self.seeds, self.stop = nn.Parameter(torch.zeros(2)), -1 if past_only else None
+
+    def forward(self, x, last=True):
+        k = in_context_map(x[..., : self.stop, :])
+        return (k * x[..., -1, None, :]).sum(-1)[:, :, None]
 
 
 @pytest.fixture
@@ -102,7 +116,7 @@ def test_a_move_acts_on_all_positions_that_can_reach_the_answer(make, place):
 
 
 def test_a_model_that_finds_the_frequency_first_follows_the_past(make):
-    """Planted: least squares on the states before the last, applied to the last; and a copier."""
+    """Planted: least squares on the states before the last, or on all of them."""
     own, past = make(200, dt=0.3, context=8), make(200, dt=0.3, context=8, seed=5)
     a, b, _ = interventions.distant_pairs(1.0, 4.0, 200, seed=3)
     ends = [
@@ -110,18 +124,35 @@ def test_a_model_that_finds_the_frequency_first_follows_the_past(make):
         for test, omega0 in ((own, a), (past, b))
     ]
 
-    class First(nn.Module):
-        def __init__(self, past_only):
-            super().__init__()
-            self.seeds, self.stop = nn.Parameter(torch.zeros(2)), -1 if past_only else None
-
-        def forward(self, x, last=True):
-            k = in_context_map(x[..., : self.stop, :])
-            return (k * x[..., -1, None, :]).sum(-1)[:, :, None]
-
     follows = interventions.hybrid_scores(First(past_only=True), *ends)
     assert follows.shape == (2, 200) and follows.min() > 0.99
     both = interventions.share_following(interventions.hybrid_scores(First(False), *ends))
     assert both.max() < 0.2  # least squares over all states believes the false step, too
     same = interventions.hybrid(ends[0], ends[0].windows[:, -1])
     torch.testing.assert_close(same.states, ends[0].states)
+
+
+def test_answers_are_told_apart_where_they_lie_that_far_from_each_other(make):
+    past, other = make(60, dt=0.3), make(60, dt=0.3, seed=5)
+    last = other.windows[:, -1]
+    own = interventions.ending_in(last, past.omega0.flip(0), past)
+    apart = interventions.told_apart(own, past, 0.05)
+    assert apart.any() and not apart[29:31].any()  # in the middle the frequencies are the same
+    mixed = interventions.hybrid(past, last)
+    distance = (own.next - mixed.next).norm(dim=-1)
+    size = mixed.windows.square().mean(dim=(1, 2)).sqrt()
+    assert torch.equal(apart, distance >= 0.05 * size)
+    damped = interventions.ending_in(last, past.omega0, replace(past, gamma=past.gamma + 0.2))
+    assert interventions.told_apart(damped, past, 0.0).all()  # γ alone makes a difference, too
+    assert not interventions.told_apart(damped, past, 0.5).all()
+
+
+def test_a_model_that_finds_the_damping_first_follows_that_too(make):
+    past, other = make(200, dt=0.3, context=8), make(200, dt=0.3, context=8, seed=5)
+    damped = replace(past, gamma=past.gamma + 0.2)
+    own = interventions.ending_in(other.windows[:, -1], past.omega0, damped)
+    kept = interventions.told_apart(own, past, 0.05)
+    pair = own.rows(kept), past.rows(kept)
+    assert interventions.hybrid_scores(First(past_only=True), *pair).min() > 0.99
+    both = interventions.hybrid_scores(First(past_only=False), *pair)
+    assert interventions.share_following(both).max() < 0.2

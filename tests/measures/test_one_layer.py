@@ -1,6 +1,7 @@
 """A one-layer model is the affine map that is read off its weights; its rollouts are measured."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,20 @@ def test_gradients_are_those_of_the_loss_batch_by_batch():
         own = getattr(model.blocks[0].attention, name).W.grad.flatten(1)
         assert values.shape == (3, 2, 4)
         torch.testing.assert_close(values[2], own)
+
+
+def test_gradients_may_be_taken_at_other_weights_which_stay_as_they_are():
+    run = OscillatorRun(seeds=(0, 1), context=4, batch=8)
+    other = replace(run, seeds=(5, 6)).model().requires_grad_(False)
+    before = {name: weight.clone() for name, weight in other.state_dict().items()}
+    found = one_layer.gradients(run, 2, at=other)
+    own = replace(run, seeds=(5, 6)).model()
+    run.loss(own, run.batches()(1)).sum().backward()  # the batches stay those of the run
+    for name, values in found.items():
+        wanted = getattr(own.blocks[0].attention, name).W.grad.flatten(1)
+        torch.testing.assert_close(values[1], wanted)
+        assert not torch.equal(values, one_layer.gradients(run, 2)[name])
+    assert all(torch.equal(weight, before[name]) for name, weight in other.state_dict().items())
 
 
 def test_signal_and_noise_find_a_planted_mean():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from attention_in_motion.models.linear import in_context_least_squares
+from attention_in_motion.models.linear import in_context_least_squares, in_context_map
 from attention_in_motion.physics import oscillator
 from attention_in_motion.training.oscillator import (
     OscillatorRun,
@@ -72,6 +72,19 @@ def test_scored_positions_lie_between_the_last_and_all():
 def test_impossible_steps_are_refused(options, line):
     with pytest.raises(ValueError, match=f"^{line}$"):
         OscillatorRun(**options)
+
+
+def test_a_solver_with_variable_steps_draws_the_same_motion_with_and_without_a_foreign_last_state():
+    run = SolverRun(omega0_min=1.0, omega0_max=4.0, gamma_max=0.2, dt_min=0.02, context=9, batch=64)
+    plain = run.draw(torch.Generator().manual_seed(0), 2)[0].double()
+    foreign = replace(run, foreign_last=True).draw(torch.Generator().manual_seed(0), 2)[0].double()
+    assert torch.equal(foreign[..., :-2, :], plain[..., :-2, :])
+    assert torch.equal(foreign[..., -2, :], plain[..., -2, :].roll(1, dims=1))
+    flow = in_context_map(plain[..., :-1, :])  # K of each window's own ω0, γ and Δt
+    for states in (plain, foreign):
+        after = (flow @ states[..., -2, :, None])[..., 0]
+        assert (after - states[..., -1, :]).abs().median() < 1e-5
+        torch.testing.assert_close(after, states[..., -1, :], atol=0.02, rtol=0)
 
 
 def test_noise_falls_on_the_window_and_not_on_what_follows():

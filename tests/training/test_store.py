@@ -162,6 +162,25 @@ def test_a_page_loads_its_runs_by_name(tmp_path):
     assert path.name == f"03-8la-32-16-open-{digest(RUN)}.safetensors"
 
 
+def test_runs_of_single_seeds_make_one_ensemble():
+    parts = [store.load_or_train(replace(RUN, seeds=(k,)), "toy") for k in (1, 0)]
+    model = store.together(parts)
+    x = parts[0].tensors["sample.input"]  # (1, n, 1, 2)
+    wanted = torch.cat([part.model(x) for part in parts])
+    torch.testing.assert_close(model(x.expand(2, -1, -1, -1)), wanted)
+    assert not any(weight.requires_grad for weight in model.parameters())
+
+
+def test_a_file_says_itself_what_it_is(tmp_path):
+    first = store.load_or_train(RUN, "toy")
+    path = next((tmp_path / "weights").glob("*.safetensors"))
+    assert store.opened(path).run == first.run
+    assert store.digest_of(store.opened(path).model) == store.digest_of(first.model)
+    assert store.digest_of(RUN.model()) != store.digest_of(first.model)
+    with pytest.raises(FileNotFoundError, match="nowhere: no such file"):
+        store.opened(tmp_path / "nowhere")
+
+
 def test_an_installed_package_without_its_checkout_says_so(monkeypatch, tmp_path):
     monkeypatch.delenv("AIM_WEIGHTS")
     monkeypatch.setattr(paths, "ROOT", tmp_path)

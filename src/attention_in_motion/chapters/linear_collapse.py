@@ -176,6 +176,27 @@ RULES = rules(
 )
 
 
+# Rules on gradients after initialisation, from before their numbers; they join RULES with them.
+ALONG = rules(
+    PAGE,
+    claim(
+        "P2.3e",
+        "... because its gradient is clearer all along",
+        "signal over noise of the gradient of W_V and W_O, Eq. 3 over Eq. 1 at the same weights, "
+        "those that training on Eq. 1 passes through: geometric mean over its saved steps",
+        at_least=2.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.3f",
+        "... also under plain gradient descent, which feels a gradient's size",
+        "median e_n of Eq. 3 over Eq. 1, equal steps, plain gradient descent",
+        at_most=1.0,
+        kind="ours",
+    ),
+)
+
+
 def runs(p: Parameters) -> dict[str, OscillatorRun]:
     """One token; the losses of Eq. 3 and Eq. 1 on `context` states, and two controls of them.
 

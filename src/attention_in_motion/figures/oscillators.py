@@ -366,6 +366,16 @@ def encoding_and_error(left_out: Tensor, error: Tensor) -> Figure:
     return figure
 
 
+def models_compared(groups: dict[str, tuple[Tensor, Tensor]]) -> Figure:
+    """One dot per model, MSE against R²: {group: (R², MSE)}, (n,) each, a colour a group."""
+    figure, (axes,) = panels(1, height=3.2)
+    for colour, (name, (r2, error)) in zip(("model", "rival"), groups.items(), strict=True):
+        axes.plot(r2, error, "o", color=COLOURS[colour], label=name)
+    axes.set(yscale="log", xlabel="R² of exp(AΔt)", ylabel="one-step MSE")
+    axes.legend()
+    return figure
+
+
 def strips_by_kind(kinds: dict[str, dict[str, Tensor]], xlabel: str, mark: float) -> Figure:
     """Strips of seeds by row, one colour per kind: {kind: {row: (seed,)}}."""
     rows = list(next(iter(kinds.values())))

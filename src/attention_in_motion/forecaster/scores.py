@@ -10,7 +10,6 @@ settings are not computed again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -135,15 +134,6 @@ def of_copies(model: nn.Module, run: ForecastRun, settings: Settings) -> Row:
     return found
 
 
-def digest_of(*models: nn.Module) -> str:
-    """Twelve hex digits that tell these weights from others."""
-    found = hashlib.sha256()
-    for model in models:
-        for tensor in model.state_dict().values():
-            found.update(tensor.numpy().tobytes())
-    return found.hexdigest()[:12]
-
-
 def pairs(one: nn.Module, two: nn.Module, untrained: Pair) -> Iterator[tuple[str, Pair]]:
     """The models of each seed, then those of the null, by their names in the table."""
     for name, ensembles in (("seed", (one, two)), ("untrained", untrained)):
@@ -171,7 +161,7 @@ def extend(
     table["decay"] = tables.rounded(of_copies(decay.members[0], copies, settings))
     rows = table["rows"]
     for name, models in tqdm(list(pairs(one, two, untrained)), disable=None):
-        weights = digest_of(*models)
+        weights = store.digest_of(*models)
         if rows.get(name, {}).get("weights") != weights:
             scores = row_of(data, models, not name.startswith("untrained"))
             rows[name] = {"weights": weights, **tables.rounded(scores)}

@@ -183,6 +183,15 @@ def hybrid_scores(model: nn.Module, own: TestSet, past: TestSet) -> Tensor:
     return follow_score(answers(model, mixed), own.next, mixed.next)
 
 
+def told_apart(own: TestSet, past: TestSet, least: float) -> Tensor:
+    """Whether the two answers to a hybrid window, K_own X_T and K_past X_T, can be told apart.
+
+    They can if they lie at least `least` of the window's size apart: (n,).
+    """
+    mixed = hybrid(past, own.windows[:, -1])
+    return (own.next - mixed.next).norm(dim=-1) >= least * size_of(mixed.windows)[:, 0, 0]
+
+
 def ceiling(model: nn.Module, start: TestSet, goal: TestSet) -> Tensor:
     """The score of a perfect move: the model shown the windows of `goal` instead: (seed, n)."""
     first, second = answers(model, start), answers(model, goal)

@@ -61,12 +61,15 @@ def ranks(model: nn.Module, above: Tensor) -> Tensor:
     return torch.stack([(v > above[:, None]).sum(-1) for v in values], dim=-1)
 
 
-def gradients(run: Run, n: int) -> dict[str, Tensor]:
-    """∂loss/∂W of a one-layer run's untrained model on its first n batches, per attention matrix.
+def gradients(run: Run, n: int, at: nn.Module | None = None) -> dict[str, Tensor]:
+    """∂loss/∂W of a one-layer run's model on its first n batches, per attention matrix.
 
-    {W_Q, W_K, W_V, W_O: (batch, seed, entries)}.
+    At the weights of the model `at`, for example one saved along a training, instead of the
+    untrained ones. {W_Q, W_K, W_V, W_O: (batch, seed, entries)}.
     """
     model, batches, names = run.model(), run.batches(), ("W_Q", "W_K", "W_V", "W_O")
+    if at is not None:
+        model.load_state_dict(at.state_dict())
     weights = [getattr(model.blocks[0].attention, name).W for name in names]
     found = {name: [] for name in names}
     for k in range(n):

@@ -112,9 +112,12 @@ class OscillatorRun(Run):
     def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
         """n batches of exact trajectories of context + 1 states: (n, batch, context + 1, 2)."""
         state0, omega0, gamma, dt = self.oscillators(rng, (n, self.batch))
+        return (oscillator.trajectory(state0, omega0, gamma, self.times(dt)),)
+
+    def times(self, dt: Tensor | float) -> Tensor:
+        """Those of a window and the state after it: (context + 1,), or a row for each Δt (...)."""
         own_dt = dt[..., None] if isinstance(dt, Tensor) else dt
-        times = oscillator.uniform_times(self.context + 1, own_dt)  # (context + 1,), or a row each
-        return (oscillator.trajectory(state0, omega0, gamma, times),)
+        return oscillator.uniform_times(self.context + 1, own_dt)
 
     def batches(self) -> Batches:
         """The endless source of training batches, one independent stream per seed."""
@@ -179,8 +182,7 @@ class SolverRun(OscillatorRun):
     def draw(self, rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
         """n batches of windows, as the run wants them, and the state after: see the class."""
         state0, omega0, gamma, dt = self.oscillators(rng, (n, self.batch))
-        times = oscillator.uniform_times(self.context + 1, dt)  # (context + 1,)
-        states = oscillator.trajectory(state0, omega0, gamma, times)
+        states = oscillator.trajectory(state0, omega0, gamma, self.times(dt))
         if self.foreign_last:
             states[..., -2, :] = states[..., -2, :].roll(1, dims=1)
             flow = oscillator.propagator(omega0, gamma, dt)  # (n, batch, 2, 2)

@@ -6,12 +6,13 @@ A run is keyed by a digest of its full configuration. Shipped runs lie in `data/
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +99,14 @@ def load_or_train(run: Run, name: str, *, retrain: bool = False, device: str = "
             write(train(run, name, checkpoint=checkpoint, device=device), path)
             checkpoint.unlink(missing_ok=True)  # only now: a full disk must not cost a training
         return read(path, run)  # still locked: what was trained here, not by a neighbour since
+
+
+def together(parts: Sequence[Trained]) -> nn.Module:
+    """One ensemble of the members of several runs of one architecture, in that order."""
+    seeds = tuple(seed for one in parts for seed in one.run.seeds)
+    model, weights = replace(parts[0].run, seeds=seeds).model(), [p.part("weights.") for p in parts]
+    model.load_state_dict({name: torch.cat([w[name] for w in weights]) for name in weights[0]})
+    return model.requires_grad_(False)
 
 
 def load_all(
@@ -189,6 +198,28 @@ def read(path: Path, run: Run, expected: str | None = None) -> Trained:
     if key != digest(run):
         raise ValueError(f"{path}: holds run {key}, wanted {digest(run)}")
     return Trained(run, tensors, provenance)
+
+
+def opened(path: Path) -> Trained:
+    """A finished run from its file alone, which says what it is. Errors: as of `read`."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file, and no name in {MANIFEST.name}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            run = run_of(json.loads((file.metadata() or {})["provenance"]))
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        fault = f"not a readable weights file ({reason(error)})"
+        raise ValueError(f"{path}: {fault}") from None
+    return read(path, run)
+
+
+def digest_of(*models: nn.Module) -> str:
+    """Twelve hex digits that tell the weights of these models from others."""
+    found = hashlib.sha256()
+    for model in models:
+        for tensor in model.state_dict().values():
+            found.update(tensor.numpy().tobytes())
+    return found.hexdigest()[:12]
 
 
 def manifest() -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -97,10 +98,13 @@ def follow(model: Any, times: NDArray, start: NDArray) -> NDArray:
     from scipy.integrate import solve_ivp
 
     def slope(_: float, x: NDArray) -> NDArray:
-        return model.predict(x[None])[0]
+        return model.predict(x[None])[0]  # refuses what is not finite
 
-    found = solve_ivp(slope, times[[0, -1]], start, "LSODA", t_eval=times, rtol=1e-6)
-    return found.y.T if found.success else np.full((len(times), len(start)), np.nan)
+    with suppress(ValueError, ArithmeticError):
+        found = solve_ivp(slope, times[[0, -1]], start, "LSODA", t_eval=times, rtol=1e-6)
+        if found.success:
+            return found.y.T
+    return np.full((len(times), len(start)), np.nan)
 
 
 def terms(expressions: list) -> int:

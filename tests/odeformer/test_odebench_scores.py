@@ -3,7 +3,9 @@
 import json
 import math
 from concurrent.futures import ProcessPoolExecutor
+from itertools import combinations
 from multiprocessing import get_context
+from statistics import mean
 
 import pytest
 
@@ -14,6 +16,7 @@ from attention_in_motion.odeformer.odebench_scores import (
     Case,
     Score,
     add,
+    best_of,
     compare,
     find,
     read,
@@ -97,6 +100,16 @@ def test_methods_are_compared_on_their_common_cases():
     found = compare(one, other, "given")
     assert (found.more, found.fewer) == (2, 0) and found.p == pytest.approx(0.5)
     assert compare(one, one, "other") == (0, 0, 1.0)
+
+
+def test_the_best_of_n_is_the_mean_over_all_choices_of_n():
+    samples = [(0.95, 0.2), (0.99, 0.97), (0.5, 0.95), (-math.inf, -math.inf), (0.93, 0.99)]
+    for n in range(1, 6):
+        chosen = [max(some) for some in combinations(samples, n)]
+        assert best_of(samples, n, "given") == pytest.approx(mean(g > 0.9 for g, _ in chosen))
+        assert best_of(samples, n, "other") == pytest.approx(mean(o > 0.9 for _, o in chosen))
+    with pytest.raises(ValueError, match=r"^n = 6: must be from 1 to the 5 samples"):
+        best_of(samples, 6, "given")
 
 
 def test_what_is_left_is_timed_by_what_is_known(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
@@ -171,6 +171,21 @@ def compare(one: dict[Case, Score], other: dict[Case, Score], start: str) -> Com
     more = sum(left[i] > right[i] for i in left)
     fewer = sum(left[i] < right[i] for i in left)
     return Comparison(more, fewer, binomtest(more, n).pvalue if (n := more + fewer) else 1.0)
+
+
+def best_of(samples: Sequence[Sequence[float]], n: int, start: str) -> float:
+    """The probability that the best of n samples has R² > 0.9 from a start, "given" or "other".
+
+    samples are pairs of R², given and other; n of them are drawn without repetition and the one
+    with the highest R² at the given start is taken. Of N ranked so, the k-th (from 0) is the best
+    of n with probability C(N − 1 − k, n − 1) / C(N, n). Raises ValueError for n out of 1 … N.
+    """
+    if not 1 <= n <= len(samples):
+        raise ValueError(f"n = {n}: must be from 1 to the {len(samples)} samples")
+    ranked = sorted(samples, key=lambda pair: -pair[0])
+    good = [pair[STARTS.index(start)] > GOOD for pair in ranked]
+    ways = [math.comb(len(good) - 1 - k, n - 1) for k in range(len(good))]
+    return sum(w for w, g in zip(ways, good, strict=True) if g) / math.comb(len(good), n)
 
 
 def remaining_seconds(missing: dict[str, list[Case]], methods: list[Method]) -> dict[str, float]:

@@ -119,3 +119,5 @@ def test_what_is_left_is_timed_by_what_is_known(tmp_path):
     todo = {"ours": [Case(0.0, 0.5, 0, 5), Case(0.0, 0.5, 0, 51)], "other": [CLEAN]}
     found = remaining_seconds(todo, read(path))
     assert found["ours"] == 11.0 and math.isnan(found["other"])
+    add(path, "other", {}, {Case(0.0, 0.0, 0, 40): Score(1, 1, 1, 5.0)})  # 2-D alone
+    assert remaining_seconds(todo, read(path))["other"] == 5.0

@@ -191,13 +191,17 @@ def best_of(samples: Sequence[Sequence[float]], n: int, start: str) -> float:
 def remaining_seconds(missing: dict[str, list[Case]], methods: list[Method]) -> dict[str, float]:
     """{method: seconds for its missing cases}, by the medians of 1-D and 2-D in the table.
 
-    NaN where nothing of the same kind is timed yet.
+    Where only one of the two is timed it counts for both; NaN where neither is.
     """
     timed: dict[tuple[str, bool], list[float]] = {}
     for name, _, scores in methods:
         for case, score in scores.items():
             timed.setdefault((name, case.id in ONE), []).append(score.seconds)
+
+    def seconds(name: str, one: bool) -> float:
+        return median(timed.get((name, one)) or timed.get((name, not one), [math.nan]))
+
     return {
-        name: sum(median(timed.get((name, case.id in ONE), [math.nan])) for case in cases)
+        name: sum(seconds(name, case.id in ONE) for case in cases)
         for name, cases in missing.items()
     }

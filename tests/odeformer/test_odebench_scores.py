@@ -10,15 +10,19 @@ from statistics import mean
 import pytest
 
 from attention_in_motion.odeformer.odebench_scores import (
+    CONDITIONS,
     EVERY,
     ONE,
     TWO,
     Case,
+    Method,
     Score,
     add,
     best_of,
+    by_condition,
     compare,
     find,
+    markdown,
     read,
     remaining_seconds,
     summary,
@@ -93,6 +97,18 @@ def test_seeds_are_averaged_and_systems_are_counted():
     assert (found.terms, found.seconds, found.slowest) == (3, 2.0, 4.0)
     with pytest.raises(ValueError, match=r"^scores is empty"):
         summary({})
+
+
+def test_what_the_page_shows_is_of_methods_that_were_tried_on_everything():
+    every = {Case(*c, 0, i): GOOD if i % 2 else BAD for c in CONDITIONS for i in EVERY}
+    part = {case: score for case, score in every.items() if case.id != 7}
+    old = dict.fromkeys(every, GOOD)
+    methods = [Method("ours", {"v": 1}, old), Method("ours", {}, every), Method("part", {}, part)]
+    found = by_condition(methods, "given")
+    assert list(found) == ["ours"] and len(found["ours"]) == len(CONDITIONS)
+    assert [rate for rate, _ in found["ours"]] == pytest.approx([26 / 51] * 6)
+    *_, row = markdown(methods[:2], 0.05, 0.5).splitlines()
+    assert row == "| ours | 51% (38%–64%) | 51% (38%–64%) | 3 | 2.0 |"
 
 
 def test_methods_are_compared_on_their_common_cases():

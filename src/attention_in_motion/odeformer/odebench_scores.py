@@ -153,6 +153,31 @@ def rates(scores: dict[Case, Score], start: str) -> dict[int, float]:
     return {system: mean(good) for system, good in sorted(found.items())}
 
 
+def by_condition(methods: list[Method], start: str) -> dict[str, list[Estimate]]:
+    """{method: its share under each of `CONDITIONS`}, of those that were tried on all systems.
+
+    Of a method under several settings the last entry counts.
+    """
+    found = {}
+    for method in methods:
+        parts = [method.at(*condition, EVERY) for condition in CONDITIONS]
+        if all({case.id for case in part} == set(EVERY) for part in parts):
+            found[method.name] = [getattr(summary(part), start) for part in parts]
+    return found
+
+
+def markdown(methods: list[Method], noise: float, dropped: float) -> str:
+    """A table of all methods under one condition: shares, terms and seconds."""
+    rows = ["| method | reconstructed | generalises | terms | seconds |", "|---|---|---|---|---|"]
+    for method in methods:
+        if scores := method.at(noise, dropped, EVERY):
+            found = summary(scores)
+            shares = [f"{v:.0%} ({low:.0%}–{high:.0%})" for v, (low, high) in found[2:4]]
+            cells = [method.name, *shares, f"{found.terms:g}", f"{found.seconds:.1f}"]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 class Comparison(NamedTuple):
     """Systems at which one method succeeds at more, or at fewer, seeds than another; sign test."""
 

@@ -41,6 +41,7 @@ from attention_in_motion.odeformer.odebench_scores import Case, Score
 from attention_in_motion.odeformer.weights import record_of
 
 THRESHOLDS, ALPHA = (0.1, 0.05, 0.01, 0.002), 0.05  # of PySINDy's STLSQ; the first is its default
+ESCAPED = 1e4  # times the largest value seen: there PySINDy's trajectories are given up
 RAW = {"n_samples": 10, "temperature": 0.1}
 Predict = Callable[[NDArray, NDArray], NDArray]  # times (n,), a start → (n, dimension)
 
@@ -86,23 +87,28 @@ def sindy(fourier: bool, thresholds: tuple[float, ...], seen: Track) -> tuple[Pr
                 feature_library=library, optimizer=optimizer, differentiation_method=slopes()
             )
             model.fit(seen.values, t=seen.times)
-            predict = partial(follow, model)
+            predict = partial(follow, model, np.abs(seen.values).max())
             score = finite(recognise.r2(seen.values, predict(seen.times, seen.values[0])))
             tried.append((score, int(np.count_nonzero(model.coefficients())), predict))
     _, n, predict = max(tried, key=lambda one: one[0])
     return predict, n
 
 
-def follow(model: Any, times: NDArray, start: NDArray) -> NDArray:
-    """PySINDy's trajectory, by SciPy's LSODA; NaN where it fails."""
+def follow(model: Any, size: float, times: NDArray, start: NDArray) -> NDArray:
+    """PySINDy's trajectory, by SciPy's LSODA; NaN where it fails, or leaves the data far behind."""
     from scipy.integrate import solve_ivp
 
     def slope(_: float, x: NDArray) -> NDArray:
         return model.predict(x[None])[0]  # refuses what is not finite
 
+    def inside(_: float, x: NDArray) -> float:
+        return ESCAPED * size - np.abs(x).max()
+
+    inside.terminal = True  # such an R² is no different from NaN, and takes minutes
     with suppress(ValueError, ArithmeticError):
-        found = solve_ivp(slope, times[[0, -1]], start, "LSODA", t_eval=times, rtol=1e-6)
-        if found.success:
+        options = {"t_eval": times, "rtol": 1e-6, "events": inside}
+        found = solve_ivp(slope, times[[0, -1]], start, "LSODA", **options)
+        if found.status == 0:
             return found.y.T
     return np.full((len(times), len(start)), np.nan)
 

@@ -86,6 +86,21 @@ def test_a_prediction_may_be_long():
     assert found.predict([0, 1, end], [1.0, 0.0])[-1] == pytest.approx([1, 0], abs=1e-3)
 
 
+def test_many_points_are_thinned_for_the_search_and_all_are_scored(monkeypatch):
+    counted = []
+    shoot_all = module.shoot_all
+    monkeypatch.setattr(
+        module,
+        "shoot_all",
+        lambda tracks, *rest: counted.append(tracks) or shoot_all(tracks, *rest),
+    )
+    times = np.linspace(0, 10, 512)
+    found = fit(times, 1 - np.exp(-times / 2), n_samples=0, fast=True)
+    assert [len(track.times) for track in counted[0]] == [200]
+    assert len(found.data.tracks[0].times) == 512 and str(found.best) == "0.5 - 0.5*x_0"
+    assert "R² is of 512 points, 200 of them fitted to; held out is" in str(found)
+
+
 def test_saved_and_reloaded_it_predicts_the_same(charged):
     again = Fit.from_dict(json.loads(json.dumps(charged.to_dict())))
     assert str(again) == str(charged)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
 from attention_in_motion.odeformer.language.expressions import constants_of, skeleton
 from attention_in_motion.odeformer.matching import (
@@ -11,6 +12,7 @@ from attention_in_motion.odeformer.matching import (
     neighbours,
     search,
     slopes_of,
+    spline,
     terms_of,
 )
 from attention_in_motion.odeformer.measurements import Track
@@ -57,6 +59,37 @@ def test_equations_of_different_proposals_are_combined():
     best = match_all([CIRCLE], proposed, fast=True)[0]
     assert [skeleton([equation]) for equation in best] == ["x_1", "x_0"]
     assert constants_of(best) == pytest.approx([1, -1], rel=1e-3)
+
+
+def noisy(track, seed):
+    """With 5 % of noise."""
+    noise = 1 + 0.05 * np.random.default_rng(seed).standard_normal(track.values.shape)
+    return Track(track.times, noise * track.values)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fast_oscillation_is_not_smoothed_away_and_a_slow_curve_is_smoothed(seed):
+    fine, deviation = np.linspace(1, 10, 400), np.sqrt(0.5)
+    fast = noisy(Track(T, np.cos(5 * T)[:, None]), seed).values[:, 0]
+    assert (spline(T, fast)(fine) - np.cos(5 * fine)).std() < 0.15 * deviation
+    slow = noisy(Track(T, np.exp(-T / 4)[:, None]), seed).values[:, 0]
+    error, rough = (
+        (one.derivative()(fine) + np.exp(-fine / 4) / 4).std()
+        for one in (spline(T, slow), CubicSpline(T, slow))
+    )
+    assert error < 0.1 * rough
+
+
+def test_clean_points_are_kept_up_to_their_ends():
+    fine = np.linspace(1, 10, 400)
+    assert spline(T, np.exp(-T / 2))(fine) == pytest.approx(np.exp(-fine / 2), abs=5e-6)
+
+
+def test_noise_pays_for_few_terms():
+    """x' = y, y' = −x: a constant may creep in, but not what follows the noise of the circle."""
+    found = match_all([noisy(CIRCLE, 1)], [], fast=False)
+    assert max(len(terms_of(equation)) for equation in found[0]) <= 2
+    assert ["x_1", "x_0"] in [[skeleton([equation]) for equation in one] for one in found]
 
 
 def test_only_what_is_better_may_be_longer():

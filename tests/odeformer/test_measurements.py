@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention_in_motion.odeformer.measurements import read_measurements
+from attention_in_motion.odeformer.measurements import read_measurements, thinned
 
 T = np.linspace(0, 3, 12)
 X = np.exp(-T)
@@ -65,8 +65,8 @@ def test_many_points_are_thinned_with_a_word():
     t = np.linspace(0, 1, 20_000)
     found = read_measurements(t, np.exp(t), 2)
     [track] = found.tracks
-    assert len(track.times) == 200 and (track.times[[0, -1]] == [0, 1]).all()
-    assert found.notes == ("20000 points are many: 200 of them, evenly spaced, were used.",)
+    assert len(track.times) == 600 and (track.times[[0, -1]] == [0, 1]).all()
+    assert found.notes == ("20000 points are many: 600 of them, evenly spaced, were used.",)
 
 
 DATES = np.arange("2020-01-01", "2020-01-13", dtype="datetime64[D]")
@@ -99,3 +99,11 @@ def test_refused_in_one_line(name):
     with pytest.raises(ValueError, match=f"^{line}") as error:
         read_measurements(times, trajectory, 2)
     assert "\n" not in str(error.value)
+
+
+def test_points_are_shared_out_over_tracks_with_a_least_number_for_each():
+    t = np.linspace(0, 1, 90)
+    tracks = list(read_measurements([t] * 4, [t] * 4, 2).tracks)
+    assert [len(one.times) for one in thinned(tracks, 100)] == [25] * 4
+    assert [len(one.times) for one in thinned(tracks, 200)] == [50] * 4
+    assert [len(one.times) for one in thinned(tracks, 600)] == [90] * 4

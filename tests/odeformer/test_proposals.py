@@ -21,6 +21,8 @@ def test_views_begin_where_no_coordinate_is_near_zero():
 def test_a_start_near_zero_is_measured_by_the_size():
     assert scale_of(RISE).units == RISE.values.max()
     assert scale_of(Track(T, 1 + RISE.values)).units == 1
+    assert scale_of(Track(T, 1e-5 + RISE.values)).units == RISE.values.max() + 1e-5
+    assert scale_of(Track(T, 1e-3 + RISE.values)).units == 1e-3
     still = Track(T, np.stack([T, 0 * T], axis=1))
     assert scale_of(still).units.tolist() == [1, 1]
 

@@ -5,7 +5,15 @@ import pytest
 
 from attention_in_motion.odeformer.language.expressions import constants_of
 from attention_in_motion.odeformer.measurements import Track
-from attention_in_motion.odeformer.shooting import cleared, distinct, lightened, shoot, shoot_all
+from attention_in_motion.odeformer.shooting import (
+    Budget,
+    cleared,
+    distinct,
+    lightened,
+    shoot,
+    shoot_all,
+    steps_of,
+)
 
 T = np.linspace(1, 10, 40)
 DECAY = Track(T, np.exp(-(T - 1) / 2)[:, None])
@@ -38,10 +46,10 @@ def test_residue_and_minor_terms_are_dropped_and_others_kept():
     shifted = [["mul", -0.5, "sin", "add", 1e-12, "x_0"]]
     assert cleared(shoot(shifted, [DECAY]), [DECAY]).system[0][2:] == ["sin", "x_0"]
     minor = [["add", "mul", -0.505, "x_0", "mul", 0.01, "pow", "x_0", 2]]
-    assert len(lightened(shoot(minor, [DECAY], 0), [DECAY]).system[0]) == 3
+    assert len(lightened(shoot(minor, [DECAY], 0), [DECAY], Budget()).system[0]) == 3
     needed = [["add", 0.25, "mul", -0.5, "x_0"]]
     level = Track(T, 0.5 + DECAY.values)
-    assert len(lightened(shoot(needed, [level], 0), [level]).system[0]) == len(needed[0])
+    assert len(lightened(shoot(needed, [level], 0), [level], Budget()).system[0]) == len(needed[0])
 
 
 def test_the_right_system_comes_first_and_each_once():
@@ -54,3 +62,18 @@ def test_the_right_system_comes_first_and_each_once():
 def test_what_explodes_costs_much_and_breaks_nothing():
     shot = shoot([["mul", 9.0, "pow", "x_0", 5]], [DECAY], 2)
     assert shot.cost > shoot(RIGHT, [DECAY], 0).cost and np.isfinite(shot.error).all()
+
+
+def test_a_budget_bounds_the_work_and_an_empty_one_leaves_systems_as_they_stand():
+    tried = [[["mul", -0.3, "x_0"]], [["add", 0.1, "mul", -0.2, "x_0"]], [["sin", "x_0"]]]
+    budget, spent = Budget(9 * steps_of([DECAY])), []
+    for system in tried:
+        before = budget.left
+        shoot(system, [DECAY], budget=budget)
+        spent.append((before - budget.left) / steps_of([DECAY]))
+    assert spent[0] > 3 and spent[-1] == 1  # its error is still counted
+    assert budget.left >= -len(tried) * steps_of([DECAY])
+    found = shoot_all([DECAY], tried, fast=False, budget=Budget(0))
+    assert constants_of(found[0].system) == [-0.3]
+    minor = shoot([["add", "mul", -0.505, "x_0", "mul", 0.01, "pow", "x_0", 2]], [DECAY], 0)
+    assert lightened(minor, [DECAY], Budget(0)) is minor

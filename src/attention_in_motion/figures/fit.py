@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from attention_in_motion.figures.style import COLOURS, panels
+from attention_in_motion.figures.style import COLOURS, label_ends, look, panels
+from attention_in_motion.statistics import Estimate
 
 
 def fitted(
@@ -27,4 +29,39 @@ def fitted(
                 ax.plot(times, x, ticks, color=colour, markersize=4)
     for ax, name in zip(axes, names, strict=True):
         ax.set(xlabel="t", ylabel=name)
+    return figure
+
+
+def compared(
+    results: dict[str, dict[str, Sequence[Estimate]]], conditions: Sequence[str]
+) -> Figure:
+    """Shares with their intervals by condition: {panel: {method: one estimate a condition}}."""
+    figure, axes = panels(len(results), height=2.6, columns=1, sharex=True, sharey=True)
+    for ax, (title, methods) in zip(axes, results.items(), strict=True):
+        for place, (name, estimates) in enumerate(methods.items()):
+            colour, weight = look(name, place)
+            x = np.arange(len(conditions)) + 0.06 * (place - (len(methods) - 1) / 2)
+            y = np.array([value for value, _ in estimates])
+            sides = np.abs(np.array([interval for _, interval in estimates]).T - y)  # (2, n)
+            style = {"color": COLOURS[colour], "linewidth": weight, "markersize": 4}
+            ax.errorbar(x, y, sides, fmt="o", elinewidth=0.8, **style)
+            ax.plot(x, y, "-", label=name, **style)
+        ax.set(title=title, ylim=(0, 1), ylabel="share of systems")
+    axes[-1].set_xticks(range(len(conditions)), conditions)
+    for ax in axes:
+        label_ends(ax)
+    return figure
+
+
+def by_samples(numbers: Sequence[int], curves: dict[str, Sequence[float]]) -> Figure:
+    """Shares of systems against the number of samples of which the best is taken."""
+    figure, (axes,) = panels(1, height=3.0)
+    for place, (name, shares) in enumerate(curves.items()):
+        colour, weight = look(name, place)
+        style = {"color": COLOURS[colour], "linewidth": weight, "markersize": 4}
+        axes.plot(numbers, shares, "o-", label=name, **style)
+    axes.set(xscale="log", ylim=(0, 1), xlabel="samples", ylabel="share of systems")
+    axes.set_xticks(numbers, map(str, numbers))
+    axes.minorticks_off()
+    label_ends(axes)
     return figure

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from attention_in_motion.odeformer.recognise import FEWEST_POINTS, check_rising
 
-MOST_POINTS = 200  # of a trajectory; more are thinned, with a word
+KEPT_POINTS = 600  # of all trajectories together; more are thinned, with a word
+MOST_POINTS = 200  # of these, to which constants are fitted
+SEARCHED_POINTS = 100  # of these, in which forms are searched for
+FEWEST_LEFT = 25  # points of each trajectory, however many there are
 LARGEST, SMALLEST = 1e100, 1e-100  # size of a coordinate, so that its cube is still a number
 
 
@@ -59,26 +62,24 @@ def read_measurements(times: Any, trajectory: Any, max_dimension: int) -> Measur
 
     times (n,) with trajectory (n,) or (n, dimension); or a list of trajectories, with a list of
     their times, or with (n,) for all of them. Any of them as lists, arrays, tensors, or as pandas'
-    Series and DataFrames, whose column names are kept. More than 200 points are thinned evenly, and
+    Series and DataFrames, whose column names are kept. More than 600 points are thinned evenly, and
     a note says so. Raises ValueError, in one line, for whatever else.
     """
     pairs = pairs_of(times, trajectory)
     tracks = [track_of(*pair) for pair in pairs]
     check_alike(tracks, max_dimension)
-    most = max(MOST_POINTS // len(tracks), 25)
-    longest = max(len(track.times) for track in tracks)
-    notes = (
-        (f"{longest} points are many: {most} of them, evenly spaced, were used.",)
-        if longest > most
-        else ()
-    )
-    found = Measurements(
-        tuple(track.thinned(most) for track in tracks),
-        names_of(pairs[0][1], tracks[0].values.shape[1]),
-        notes,
-    )
+    used = thinned(tracks, KEPT_POINTS)
+    (given, kept), notes = (max(len(t.times) for t in some) for some in (tracks, used)), ()
+    if given > kept:
+        notes = (f"{given} points are many: {kept} of them, evenly spaced, were used.",)
+    found = Measurements(tuple(used), names_of(pairs[0][1], tracks[0].values.shape[1]), notes)
     check_sizes(found.sizes)
     return found
+
+
+def thinned(tracks: Sequence[Track], most: int) -> list[Track]:
+    """About so many points at most, in equal parts, but no fewer than 25 of each track."""
+    return [track.thinned(max(most // len(tracks), FEWEST_LEFT)) for track in tracks]
 
 
 def pairs_of(times: Any, trajectory: Any) -> list[tuple[Any, Any]]:

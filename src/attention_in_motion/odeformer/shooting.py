@@ -34,7 +34,28 @@ EXACT = 1e-10  # a mean squared error, in variances, below which all systems are
 STEP = 1e-5  # of the differences that are derivatives by constants and starts
 FIRST, EVALUATIONS = 4, 12  # trials of the constants, of all systems and of the final ones
 FINAL = 4  # systems that are fitted to the end
+MOST_STEPS = 80_000  # of integration, for all systems of a fit: half a minute of one core at most
 MINOR, RESIDUE = 0.05, 1e-5  # shares of a derivative below which terms are tried to be dropped
+
+
+@dataclass
+class Budget:
+    """Steps of integration that are left; a trial takes the most that it may need."""
+
+    left: int = MOST_STEPS
+
+    def trials(self, tracks: Sequence[Track]) -> int:
+        """How many trials, each with the derivatives after it, are paid for."""
+        return max(self.left, 0) // (2 * steps_of(tracks))
+
+    def take(self, tracks: Sequence[Track]) -> None:
+        """Pay for one integration of every track."""
+        self.left -= steps_of(tracks)
+
+
+def steps_of(tracks: Sequence[Track]) -> int:
+    """The most steps that one integration of every track takes."""
+    return sum(len(track.times) + EXTRA_STEPS for track in tracks)
 
 
 @dataclass(frozen=True)
@@ -98,12 +119,15 @@ def shoot(
     tracks: Sequence[Track],
     evaluations: int = EVALUATIONS,
     starts: NDArray | None = None,
+    budget: Budget | None = None,
 ) -> Shot:
     """The system with constants and starts of least squares, from its own and the first points on.
 
-    With `evaluations` = 0 as it stands. Times and values are scaled: about 1 in size.
+    With `evaluations` = 0, or nothing left in the budget, as it stands. Times and values are
+    scaled: about 1 in size.
     """
-    spread = spreads(tracks)
+    budget = Budget() if budget is None else budget
+    evaluations, spread = min(evaluations, budget.trials(tracks)), spreads(tracks)
     first = np.array([track.values[0] for track in tracks]) if starts is None else starts
     constants = np.array(constants_of(system))
     size = np.concatenate([np.where(constants == 0, 1.0, np.abs(constants)), np.ones(first.size)])
@@ -113,6 +137,7 @@ def shoot(
         """shifts (parameters, columns) → (columns, points, dimension)."""
         moved = given[:, None] + size[:, None] * shifts
         begun = moved[len(constants) :].reshape(*first.shape, -1)
+        budget.take(tracks)
         return residuals(system, moved[: len(constants)], begun, tracks, spread)
 
     def jacobian(shift: NDArray) -> NDArray:
@@ -139,13 +164,23 @@ def shoot(
 # Many systems
 
 
-def shoot_all(tracks: Sequence[Track], systems: Sequence[System], fast: bool) -> list[Shot]:
-    """The systems fitted to the trajectory, cheapest first: all a little, the best to the end."""
-    shots = distinct(cleared(shoot(system, tracks, FIRST), tracks) for system in systems)
+def shoot_all(
+    tracks: Sequence[Track], systems: Sequence[System], fast: bool, budget: Budget | None = None
+) -> list[Shot]:
+    """The systems fitted to the trajectory, cheapest first: all a little, the best to the end.
+
+    As far as the budget goes: what it does not pay for stays as it stands.
+    """
+    budget = Budget() if budget is None else budget
+    shots = distinct(
+        cleared(shoot(system, tracks, FIRST, budget=budget), tracks) for system in systems
+    )
     if fast:
         return shots
-    final = [shoot(shot.system, tracks, starts=shot.starts) for shot in shots[:FINAL]]
-    final = [lightened(cleared(shot, tracks), tracks) for shot in final]
+    final = [
+        shoot(shot.system, tracks, starts=shot.starts, budget=budget) for shot in shots[:FINAL]
+    ]
+    final = [lightened(cleared(shot, tracks), tracks, budget) for shot in final]
     return distinct([*final, *shots[FINAL:]])
 
 
@@ -174,12 +209,14 @@ def cleared(shot: Shot, tracks: Sequence[Track]) -> Shot:
     return shot
 
 
-def lightened(shot: Shot, tracks: Sequence[Track]) -> Shot:
-    """The shot without its minor terms, one by one while that costs less."""
+def lightened(shot: Shot, tracks: Sequence[Track], budget: Budget) -> Shot:
+    """The shot without its minor terms, one by one while that costs less and can be paid."""
     for lighter in without_minor_terms(shot.system, tracks):
-        again = shoot(lighter, tracks, starts=shot.starts)
+        if not budget.trials(tracks):
+            break
+        again = shoot(lighter, tracks, starts=shot.starts, budget=budget)
         if again.cost < shot.cost:
-            return lightened(again, tracks)
+            return lightened(again, tracks, budget)
     return shot
 
 

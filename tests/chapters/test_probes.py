@@ -1,10 +1,15 @@
 """The section on probes: what its numbers are made of, on rows with planted scores."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
+import torch
 
 from attention_in_motion.chapters import probes as chapter
 from attention_in_motion.chapters import twins
+from attention_in_motion.odeformer import probes, tables, weights
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.systems.trajectories import Sample
 
 RAW = {"time": 0.9, "exponential": 0.8}
@@ -91,3 +96,46 @@ def test_positive_constants_are_counted():
 def test_lists_are_picked_by_their_path():
     rows = {"a": row_with(0.9), "b": row_with(0.8)}
     assert chapter.by_layer(rows, "curves", "time") == [[0.3, 0.9], [0.3, 0.8]]
+
+
+# ---------------------------------------------------------------------------------------------
+# The page, on planted rows and a network with random weights
+
+FEW = probes.Settings(12, 12, 14, 12, 16, 12, 2, 1)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """The paths of a planted table and of random weights that are not of the released geometry."""
+    folder = tmp_path_factory.mktemp("toy")
+    widths = {"encoder_width": 16, "decoder_width": 16, "embedding_width": 8, "precision": 2}
+    config = ODEFormerConfig(**widths, encoder_layers=2, decoder_layers=1, max_dimension=2)
+    network = ODEFormer(config, torch.Generator().manual_seed(0))
+    weights.save(network, {"config": {"model": asdict(config)}}, folder / "toy.safetensors")
+    rows = {f"m{i}": row_with(0.9 + i / 50) for i in range(3)}
+    rows["untrained-0"] = row_with(0.5, trained=False)
+    for row in rows.values():
+        for linear in row["linear"].values():
+            linear |= {"n": 20, "determinant": 0.3}
+        if "errors" in row:
+            row["errors"]["spearman"] = row["errors"]["r2"]
+    raw = RAW | {"log slope": 0.9}
+    table = {"command": "", "settings": asdict(FEW), "raw": raw, "rows": rows}
+    tables.write(table, folder / "table.json")
+    return folder
+
+
+def test_the_page_judges_the_table_that_it_is_given(rerun, toy):
+    given = {"model": str(toy / "toy.safetensors"), "table": str(toy / "table.json")}
+    found = rerun(chapter.PAGE, **given, n_permutations=99).claims
+    assert found["P4.3m"]["value"] == pytest.approx(0.92)
+    assert found["P4.5b"]["value"] == 1 and found["P4.5m"]["verdict"] == "holds"
+    assert found["P4.4"]["value"] < 1e-12 and found["P4.4b"]["verdict"] == "holds"
+    untestable = {i for i, claim in found.items() if claim["verdict"] == "not_testable"}
+    assert untestable == {"P4.3", "P4.5", "P4.6", "P4.7", "P4.9"}
+
+
+def test_a_missing_table_ends_in_one_line(refusal, toy):
+    options = ["-p", "model", str(toy / "toy.safetensors"), "-p", "table", "nowhere.json"]
+    found = refusal(chapter.PAGE, *options)
+    assert found.startswith("ValueError: table = 'nowhere.json': no such file")

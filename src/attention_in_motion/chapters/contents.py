@@ -15,6 +15,7 @@ from attention_in_motion.chapters import (
     linear_collapse,
     mask,
     odeformer,
+    probes,
     solver,
     uniform_motion,
     variable_omega,
@@ -35,6 +36,7 @@ PAGES: dict[str, ModuleType] = {
         uniform_motion,
         odeformer,
         derivative,
+        probes,
         lenses,
         autoencoder,
     )

@@ -63,8 +63,9 @@ function panel(svg, { left, width }, x, y) {
       const text = element(frame, "text", { x: left - 6, y: up(w) + 5, "text-anchor": "end" });
       return (said) => { text.textContent = said; };
     },
-    note(kind, dy, text) {
-      element(frame, "text", { class: kind, x: left + width - 4, y: top + dy, "text-anchor": "end" }, text);
+    note(kind, dy, text, anchor = "end") {
+      const x = anchor === "end" ? left + width - 4 : left + 8;
+      element(frame, "text", { class: kind, x, y: top + dy, "text-anchor": anchor }, text);
     },
   };
 }
@@ -211,8 +212,8 @@ const DRAWINGS = {
     const rise = panel(stage.svg, { left: 64, width: 238 }, depth, linear(0, 1, [0, 0.5, 1], "probability"));
     const list = panel(stage.svg, { left: 420, width: 232 }, linear(0, 1, [0, 0.5, 1], "probability"), linear(0, ranks + 1, [], ""));
     const [likeliest, curve, here] = [rise.curve("truth dashed"), rise.curve("model"), rise.dot("model")];
-    rise.note("truth", 12, "likeliest word");
-    rise.note("model", 30, "written word");
+    rise.note("truth", 12, "likeliest word", "start");
+    rise.note("model", 30, "written word", "start");
     const rows = range(ranks).map((k) => [list.word(ranks - k), list.curve(`model bar ${k}`)]);
 
     function draw() {

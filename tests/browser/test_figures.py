@@ -161,7 +161,7 @@ def test_attention_along_a_rollout_is_the_models(sliders):
 def test_the_lens_by_layer_and_word_is_the_models(sliders):
     t = np.linspace(1, 5, 50)
     chart = decisions.chart(weights.load("twin-0"), t, 2 * np.exp(-t / 2)[:, None])
-    figure = sliders("05_odeformer/lenses", "fig-lenses-chart")
+    figure = sliders("05_odeformer/lenses", "fig-lenses-word")
     layer, place = int(move(figure, "decoder layer", 8)), int(move(figure, "word", 2)) - 1
     written, likeliest = curve(figure, "model"), curve(figure, "truth dashed")
     for i in (0, 4, 7, 10, 11):

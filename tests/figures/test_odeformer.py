@@ -1,6 +1,7 @@
 """The figures of chapter 5, drawn once with small arrays."""
 
 import numpy as np
+import pytest
 import torch
 
 from attention_in_motion.figures import odeformer as figures
@@ -96,6 +97,18 @@ def test_long_token_charts_go_on_below():
     above, below = figure.axes[:2]
     assert [len(ax.texts) for ax in (above, below)] == [2 * 9, 2 * 3]
     assert [tick.get_text() for tick in below.get_xticklabels()] == ["9", "10", "11"]
+
+
+def test_a_word_by_layer_has_the_last_layers_words_as_bars():
+    p = torch.tensor([[0.2, 0.1], [0.7, 0.2]])
+    figure = figures.word_by_layer(["mul", "add"], torch.tensor([0.1, 0.7]), p)
+    rise, last = figure.axes[:2]
+    assert [line.get_ydata().tolist() for line in rise.lines] == [
+        torch.tensor([0.1, 0.7]).tolist(),
+        p[:, 0].tolist(),
+    ]
+    assert [bar.get_width() for bar in last.patches] == pytest.approx([0.7, 0.2])
+    assert [tick.get_text() for tick in last.get_yticklabels()] == ["mul", "add"]
 
 
 def test_profiles_have_a_line_a_model():

@@ -190,6 +190,23 @@ def token_chart(written: list[str], words: list[list[list[str]]], p: Tensor) -> 
     return figure
 
 
+def word_by_layer(words: list[str], own: Tensor, p: Tensor) -> Figure:
+    """One word of an answer: its probability by layer, and the likeliest words at the last layer.
+
+    own (layer,) of the written word, p (layer, rank) of the likeliest, words (rank,) the last ones.
+    """
+    figure, (rise, last) = panels(2, height=2.6, columns=2)
+    rise.plot(own, color=COLOURS["model"], label="written word")
+    rise.plot(p[:, 0], color=COLOURS["truth"], linestyle="--", label="likeliest word")
+    rise.set(
+        xlabel="decoder layer", ylabel="probability", ylim=(0, 1), xticks=range(0, len(own), 2)
+    )
+    last.barh(range(len(words)), p[-1].tolist(), color=COLOURS["model"])
+    last.set(xlabel="probability", xlim=(0, 1), yticks=range(len(words)), yticklabels=words)
+    last.invert_yaxis()
+    return with_legend(figure)
+
+
 def profiles(
     titles: dict[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
     xlabel: str,

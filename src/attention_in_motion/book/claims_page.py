@@ -79,8 +79,8 @@ def summary(records: Mapping[str, Record]) -> str:
         f"The posts make {len(theirs)} claims that this book judges: **{found['holds']} hold, "
         f"{found['holds_in_part']} hold in part, {found['does_not_hold']} do not hold**, and "
         f"{found['not_testable']} cannot be tested here. "
-        f"{len(records) - len(theirs)} more claims are this book’s own, or answer a question that a "
-        "post leaves open."
+        f"{len(records) - len(theirs)} more claims are this book’s own, or answer a question that "
+        "a post leaves open."
     )
 
 

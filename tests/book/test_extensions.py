@@ -69,6 +69,13 @@ def test_thebe_is_not_loaded_and_the_colour_scheme_is_named():
     assert context["default_mode"] == "auto" and "metatags" not in context
 
 
+def test_pages_do_not_load_the_index_of_words():
+    names = ("_static/searchtools.js", "../_static/language_data.js?v=1", "searchindex.js")
+    loaded = "".join(f'\n<script src="{name}"></script>' for name in names)
+    other = '\n<script src="_static/claims.js"></script>'
+    assert repaired_html.without_search(f"<p>one</p>{loaded}{other}") == f"<p>one</p>{other}"
+
+
 @pytest.mark.parametrize("wrong", repaired_html.REPAIRS)
 def test_pages_are_repaired_once(wrong):
     once = repaired_html.repaired(f"<p>{wrong}</p>")

@@ -1,13 +1,17 @@
-"""Re-running a page through real papermill, as a reader does."""
+"""Re-running a page through real papermill, as a reader does; networks for it to look at."""
 
 import subprocess
 import sys
+from dataclasses import asdict
 
 import papermill
 import pytest
+import torch
 
 from attention_in_motion.book import reading
 from attention_in_motion.chapters import contents
+from attention_in_motion.odeformer import weights
+from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.paths import BOOK
 
 HOUR = 3600  # seconds that a kernel may take to start beside other work
@@ -44,3 +48,20 @@ def refusal(tmp_path):
         return done.stderr.strip().splitlines()[-1]
 
     return run
+
+
+@pytest.fixture(scope="module")
+def random_networks(tmp_path_factory):
+    """(folder, {layers: network}): random, narrow, in the released numbers of layers or in fewer.
+
+    The folder has the weights of each, 4.safetensors of the released numbers, 3.safetensors.
+    """
+    folder, networks = tmp_path_factory.mktemp("toy"), {}
+    widths = {"encoder_width": 32, "decoder_width": 32, "embedding_width": 8, "precision": 2}
+    for layers in (3, 4):
+        sizes = {"encoder_layers": layers, "decoder_layers": 3 * layers, "max_dimension": 6}
+        config = ODEFormerConfig(**sizes, **widths)
+        networks[layers] = ODEFormer(config, torch.Generator().manual_seed(layers)).eval()
+        record = {"config": {"model": asdict(config)}}
+        weights.save(networks[layers], record, folder / f"{layers}.safetensors")
+    return folder, networks

@@ -3,13 +3,11 @@
 from dataclasses import asdict
 
 import pytest
-import torch
 
 from attention_in_motion.chapters import autoencoder as chapter
 from attention_in_motion.chapters import feature_scores, twins
-from attention_in_motion.odeformer import ablations, dictionaries, tables, weights
+from attention_in_motion.odeformer import ablations, dictionaries, tables
 from attention_in_motion.odeformer import features as scoring
-from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 
 
 def features(shift, share):
@@ -104,24 +102,12 @@ FEW = dictionaries.Settings(
 )
 
 
-def random_network(layers):
-    """Random weights in the released numbers of layers and heads, or in fewer; narrow."""
-    sizes = {"encoder_layers": layers, "decoder_layers": 3 * layers, "max_dimension": 6}
-    widths = {"encoder_width": 32, "decoder_width": 32, "embedding_width": 8, "precision": 2}
-    config = ODEFormerConfig(**sizes, **widths)
-    return ODEFormer(config, torch.Generator().manual_seed(layers)).eval()
-
-
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
+def toy(random_networks):
     """The paths of a table of one network under several names, and of weights by layers."""
-    folder = tmp_path_factory.mktemp("toy")
-    for layers in (3, 4):
-        network = random_network(layers)
-        record = {"config": {"model": asdict(network.config)}}
-        weights.save(network, record, folder / f"{layers}.safetensors")
+    folder, networks = random_networks
     data = dictionaries.Data(FEW)
-    row = tables.rounded(scoring.row_of(data, network, trained=True))
+    row = tables.rounded(scoring.row_of(data, networks[4], trained=True))
     names = ("a", "b", "untrained-0", str(folder / "4.safetensors"))
     rows = dict.fromkeys(names, row)
     table = {"command": "", "settings": asdict(FEW), "raw": tables.rounded(data.raw), "rows": rows}
@@ -143,17 +129,3 @@ def test_another_geometry_leaves_the_posts_claims_alone(rerun, toy):
     found = rerun(chapter.PAGE, model=str(toy / "3.safetensors"), **given).claims
     untestable = {i for i, claim in found.items() if claim["verdict"] == "not_testable"}
     assert untestable == {i for i, rule in chapter.RULES.items() if not rule.seeds}
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "line"),
-    [
-        ("model", "theirs", "model = 'theirs': no file theirs; must be 'ours',"),
-        ("table", "nowhere.json", "table = 'nowhere.json': no such file"),
-        ("n_permutations", "5", "n_permutations = 5: must be >= 99"),
-    ],
-)
-def test_bad_parameters_end_in_one_line(refusal, toy, name, value, line):
-    others = {"model": str(toy / "3.safetensors"), "table": str(toy / "table.json")} | {name: value}
-    options = [word for pair in others.items() for word in ("-p", *pair)]
-    assert refusal(chapter.PAGE, *options).startswith(f"ValueError: {line}")

@@ -3,12 +3,10 @@
 from dataclasses import asdict
 
 import pytest
-import torch
 
 from attention_in_motion.chapters import lens_scores, twins
 from attention_in_motion.chapters import lenses as chapter
 from attention_in_motion.odeformer import lenses, tables, weights
-from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 
 LAYERS = 12
 
@@ -167,23 +165,11 @@ def test_lists_of_models_are_stacked_by_their_path():
 FEW = lenses.Settings(14, 12, 12, 4, 6, 12, 50, 50, 2, 1)
 
 
-def random_network(layers):
-    """Random weights in the released numbers of layers and heads, or in fewer; narrow."""
-    sizes = {"encoder_layers": layers, "decoder_layers": 3 * layers, "max_dimension": 6}
-    widths = {"encoder_width": 32, "decoder_width": 32, "embedding_width": 8, "precision": 2}
-    config = ODEFormerConfig(**sizes, **widths)
-    return ODEFormer(config, torch.Generator().manual_seed(layers)).eval()
-
-
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
+def toy(random_networks):
     """The paths of a table of one network under several names, of weights by layers, of arms."""
-    folder = tmp_path_factory.mktemp("toy")
-    for layers in (4, 3):
-        network = random_network(layers)
-        record = {"config": {"model": asdict(network.config)}}
-        weights.save(network, record, folder / f"{layers}.safetensors")
-    row = tables.rounded(lenses.row_of(lenses.Data(FEW), network, trained=True))
+    folder, networks = random_networks
+    row = tables.rounded(lenses.row_of(lenses.Data(FEW), networks[3], trained=True))
     names = ("a", "b", "untrained-0", str(folder / "4.safetensors"))
     table = {"command": "", "settings": asdict(FEW), "raw": {}, "rows": dict.fromkeys(names, row)}
     tables.write(table, folder / "table.json")
@@ -210,17 +196,3 @@ def test_without_the_released_model_and_the_arms_their_claims_are_left_alone(rer
     bare = {i for i, rule in chapter.RULES.items() if not rule.seeds}
     shipped = (weights.SHIPPED / "arms.json").is_file()
     assert untestable == bare | (set() if shipped else {"P4.17d"})
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "line"),
-    [
-        ("model", "theirs", "model = 'theirs': no file theirs; must be 'ours',"),
-        ("table", "nowhere.json", "table = 'nowhere.json': no such file"),
-        ("n_permutations", "5", "n_permutations = 5: must be >= 99"),
-    ],
-)
-def test_bad_parameters_end_in_one_line(refusal, toy, name, value, line):
-    others = {"model": str(toy / "3.safetensors"), "table": str(toy / "table.json")} | {name: value}
-    options = [word for pair in others.items() for word in ("-p", *pair)]
-    assert refusal(chapter.PAGE, *options).startswith(f"ValueError: {line}")

@@ -133,9 +133,3 @@ def test_the_page_judges_the_table_that_it_is_given(rerun, toy):
     assert found["P4.4"]["value"] < 1e-12 and found["P4.4b"]["verdict"] == "holds"
     untestable = {i for i, claim in found.items() if claim["verdict"] == "not_testable"}
     assert untestable == {"P4.3", "P4.5", "P4.6", "P4.7", "P4.9"}
-
-
-def test_a_missing_table_ends_in_one_line(refusal, toy):
-    options = ["-p", "model", str(toy / "toy.safetensors"), "-p", "table", "nowhere.json"]
-    found = refusal(chapter.PAGE, *options)
-    assert found.startswith("ValueError: table = 'nowhere.json': no such file")

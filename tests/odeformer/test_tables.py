@@ -18,8 +18,8 @@ def test_a_table_is_resumed_and_begun_anew_under_other_settings(tmp_path, monkey
         made.append((model, trained))
         return {"score": torch.tensor([1 / 3, 2.0])}
 
-    def extend(settings, models, n):
-        return tables.extend(path, settings, "command", models, n, lambda: {"raw": 1}, row_of)
+    def extend(settings, models, n, command="command"):
+        return tables.extend(path, settings, command, models, n, lambda: {"raw": 1}, row_of)
 
     extend({"seed": 0}, ["a"], 1)
     found = extend({"seed": 0}, ["a", "b"], 1)
@@ -27,6 +27,8 @@ def test_a_table_is_resumed_and_begun_anew_under_other_settings(tmp_path, monkey
     assert tables.read(path) == found
     assert found["rows"]["b"] == {"weights": "hash of b", "score": [0.33333, 2.0]}
     assert list(found["rows"]) == ["a", "untrained-0", "b"] and found["command"] == "command"
+    extend({"seed": 0}, ["a", "b"], 1, "another")
+    assert len(made) == 3 and tables.read(path)["command"] == "another"  # no row was missing
     extend({"seed": 1}, ["a"], 0)
     assert list(tables.read(path)["rows"]) == ["a"]
 

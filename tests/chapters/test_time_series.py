@@ -114,3 +114,22 @@ def test_the_page_loads_what_the_script_trains():
     assert len(runs["forecaster-univariate"].seeds) == 1 + max(
         m.le for m in members if hasattr(m, "le")
     )
+
+
+# ---------------------------------------------------------------------------------------------
+# The page, on a planted table and the shipped weights
+
+
+def test_the_page_judges_the_table_that_it_is_given(rerun, tmp_path):
+    ours = [0.2, 0.21, 0.22, 0.23, 0.24, 0.25]
+    path = tmp_path / "table.json"
+    tables.write(table_with(ours, [1 + k / 100 for k in range(20)]), path)
+    found = rerun(chapter.PAGE, table=str(path), n_shown=2).claims
+    assert found["P4.22"]["value"] == pytest.approx(1 - sum(ours) / 6)
+    assert found["P4.22"]["verdict"] == found["P4.22d"]["verdict"] == "holds"
+    assert found["P4.22g"]["verdict"] != "holds"  # as good as the null
+
+
+def test_a_missing_table_ends_in_one_line(refusal):
+    found = refusal(chapter.PAGE, "-p", "table", "nowhere.json")
+    assert found.startswith("ValueError: table = 'nowhere.json': no such file")

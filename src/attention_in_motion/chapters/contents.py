@@ -17,6 +17,7 @@ from attention_in_motion.chapters import (
     odeformer,
     probes,
     solver,
+    time_series,
     uniform_motion,
     variable_omega,
 )
@@ -39,6 +40,7 @@ PAGES: dict[str, ModuleType] = {
         probes,
         lenses,
         autoencoder,
+        time_series,
     )
 }
 RULES: dict[str, Rule] = {i: rule for module in PAGES.values() for i, rule in module.RULES.items()}

@@ -70,7 +70,7 @@ DECIMALS = 12  # of scaled values: the same curve is the same in any unit
 # What is found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Law:
     """A system x_i' = f_i(x) in the units of the data, and what speaks for it.
 
@@ -117,8 +117,11 @@ class Law:
     def __str__(self) -> str:
         return to_infix(rounded(self.system, 4))
 
+    def __repr__(self) -> str:
+        return f"<Law: {self}, R² {self.r2:.5f}>"
 
-@dataclass(frozen=True, repr=False)
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Fit:
     """Laws, best first, for some measurements; `found[0]` is `found.best`."""
 
@@ -170,7 +173,9 @@ class Fit:
         """
         given = read_measurements(times, trajectory, len(self.best.system))
         if given.tracks[0].values.shape[1] != len(self.best.system):
-            raise ValueError(f"trajectory must have {len(self.best.system)} dimensions")
+            dimension = given.tracks[0].values.shape[1]
+            wanted = f"the law has {len(self.best.system)}"
+            raise ValueError(f"trajectory has {dimension} dimensions: {wanted}")
         found = [r2(t.values, self.best.predict(t.times, t.values[0])) for t in given.tracks]
         return float(np.mean(found))
 
@@ -204,11 +209,14 @@ class Fit:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Fit:
-        """The fit that `to_dict` wrote."""
-        tracks = tuple(Track(np.array(t), np.array(x)) for t, x in values["tracks"])
-        laws = tuple(Law(**law) for law in values["laws"])
-        data = Measurements(tracks, tuple(values["names"]))
-        return cls(laws, data, values["seed"], tuple(values["notes"]))
+        """The fit that `to_dict` wrote. Raises ValueError for anything else."""
+        try:
+            tracks = tuple(Track(np.array(t), np.array(x)) for t, x in values["tracks"])
+            laws = tuple(Law(**law) for law in values["laws"])
+            data = Measurements(tracks, tuple(values["names"]))
+            return cls(laws, data, values["seed"], tuple(values["notes"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"values = {values!r:.40}: must be what to_dict wrote") from error
 
     def __repr__(self) -> str:
         if not self.laws:

@@ -58,6 +58,7 @@ def test_what_is_printed(charged):
     assert f"{where} without it." in lines
     assert len({line[20:] for line in lines[1:]}) == len(lines) - 1  # no equation twice
     assert repr(charged).startswith("<Fit: 0.5 - 0.5*x_0, R² 1.00000, ")
+    assert repr(charged.best) == "<Law: 0.5 - 0.5*x_0, R² 1.00000>"
     assert charged.latex() == r"\dot{x}_{0} = 0.5 - 0.5 x_{0}"
     assert charged._repr_latex_() == rf"$$\begin{{cases}} {charged.latex()} \end{{cases}}$$"
 
@@ -188,6 +189,10 @@ def test_predictions_that_cannot_be_made(charged, untrained):
         ),
         (lambda: charged.predict([1.0, 1.0], [1.0]), "times has 1 after 1: must rise strictly"),
         (lambda: fit(untrained, TIMES, CHARGE), "times is a model: must be numbers"),
+        (
+            lambda: Fit.from_dict({"laws": []}),
+            r"values = {'laws': \[\]}: must be what to_dict wrote",
+        ),
     ):
         with pytest.raises(ValueError, match=f"^{line}"):
             call()

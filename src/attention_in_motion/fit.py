@@ -57,7 +57,7 @@ from attention_in_motion.odeformer.systems.scale import T_FIRST, T_LAST, Scale, 
 if TYPE_CHECKING:
     from attention_in_motion.figures.fit import Figure
 
-RECIPE = 2  # raised when the same data may get another answer; measured tables are kept under it
+RECIPE = 3  # raised when the same data may get another answer; measured tables are kept under it
 TEMPERATURES = (0.1, 0.5, 1.0)
 HELD_OUT = 3  # laws that are checked on what they were not fitted to
 AGAIN = 6  # trials of their constants, which begin at those of all points
@@ -70,7 +70,7 @@ DECIMALS = 12  # of scaled values: the same curve is the same in any unit
 # What is found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Law:
     """A system x_i' = f_i(x) in the units of the data, and what speaks for it.
 
@@ -117,8 +117,11 @@ class Law:
     def __str__(self) -> str:
         return to_infix(rounded(self.system, 4))
 
+    def __repr__(self) -> str:
+        return f"<Law: {self}, R² {self.r2:.5f}>"
 
-@dataclass(frozen=True, repr=False)
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Fit:
     """Laws, best first, for some measurements; `found[0]` is `found.best`."""
 
@@ -170,7 +173,9 @@ class Fit:
         """
         given = read_measurements(times, trajectory, len(self.best.system))
         if given.tracks[0].values.shape[1] != len(self.best.system):
-            raise ValueError(f"trajectory must have {len(self.best.system)} dimensions")
+            dimension = given.tracks[0].values.shape[1]
+            wanted = f"the law has {len(self.best.system)}"
+            raise ValueError(f"trajectory has {dimension} dimensions: {wanted}")
         found = [r2(t.values, self.best.predict(t.times, t.values[0])) for t in given.tracks]
         return float(np.mean(found))
 
@@ -204,11 +209,14 @@ class Fit:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Fit:
-        """The fit that `to_dict` wrote."""
-        tracks = tuple(Track(np.array(t), np.array(x)) for t, x in values["tracks"])
-        laws = tuple(Law(**law) for law in values["laws"])
-        data = Measurements(tracks, tuple(values["names"]))
-        return cls(laws, data, values["seed"], tuple(values["notes"]))
+        """The fit that `to_dict` wrote. Raises ValueError for anything else."""
+        try:
+            tracks = tuple(Track(np.array(t), np.array(x)) for t, x in values["tracks"])
+            laws = tuple(Law(**law) for law in values["laws"])
+            data = Measurements(tracks, tuple(values["names"]))
+            return cls(laws, data, values["seed"], tuple(values["notes"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"values = {values!r:.40}: must be what to_dict wrote") from error
 
     def __repr__(self) -> str:
         if not self.laws:
@@ -270,9 +278,10 @@ def fit(
     constants without trying other terms. The same seed gives the same result; None draws one. The
     work is bounded: some 30 seconds of one core, usually less than ten.
 
-    A high R² on the points fitted to does not show that the equation is right: a wrong form with
-    enough constants has one too. What was held out says more, and another start says most, for
-    which there is `Fit.score`.
+    Right-hand sides are sums, products, whole powers and sines of the coordinates: one like √x
+    comes out as a polynomial that is near it on the data. A high R² on the points fitted to does
+    not show that the equation is right: a wrong form with enough constants has one too. What was
+    held out says more, and another start says most, for which there is `Fit.score`.
 
     Raises ValueError, in one line that names it, for whatever cannot be used.
     """
@@ -292,7 +301,7 @@ def fit(
         shots = shoot_all(fitted, systems, fast)
         bar.update()
         laws = laws_of(data, tracks, shots)
-    return Fit(tuple(laws), data, seed, (*data.notes, *doubts(laws)))
+    return Fit(tuple(laws), data, seed, (*data.notes, *doubts(laws, data.tracks)))
 
 
 @lru_cache(maxsize=2)
@@ -389,7 +398,7 @@ def held_out(tracks: Sequence[Track], shot: Shot) -> float:
     return float(1 - gap / asked.values.var(axis=0).sum())
 
 
-def doubts(laws: Sequence[Law]) -> list[str]:
+def doubts(laws: Sequence[Law], tracks: Sequence[Track]) -> list[str]:
     """In words what speaks against the best law."""
     if not laws:
         return ["No equation that was tried follows the data from their start."]
@@ -403,4 +412,22 @@ def doubts(laws: Sequence[Law]) -> list[str]:
         notes.append(f"R² = {best.r2:.4f} does not show that the equation is right, noise aside.")
     if not best.held_out >= POOR:
         notes.append("It does not predict what was held out: do not trust it beyond the data.")
+    if any(leaves_rest(best, *pair) for pair in zip(tracks, best.starts, strict=True)):
+        notes.append(
+            "The data begin at rest and then move, which no smooth law of these coordinates does: "
+            "another one, such as a speed, may be missing."
+        )
     return notes
+
+
+def leaves_rest(law: Law, track: Track, start: Sequence[float]) -> bool:
+    """Whether the track begins at rest, as x = t² does, and the law at more than twice its speed.
+
+    At rest is where every speed at the first point is below a tenth of that at the second, and
+    grows until the fourth. A smooth law with such a start stays there.
+    """
+    speeds = np.abs(np.gradient(track.values, track.times, axis=0, edge_order=2)[:4])
+    if (speeds[0] > 0.1 * speeds[1]).any() or (np.diff(speeds, axis=0) <= 0).any():
+        return False
+    seen, found = track.values[:2], law.predict(track.times[:2], start)
+    return bool((np.ptp(found, axis=0) > 2 * np.ptp(seen, axis=0)).all())

@@ -14,6 +14,7 @@ from attention_in_motion.odeformer.matching import (
     slopes_of,
     spline,
     terms_of,
+    words_of,
 )
 from attention_in_motion.odeformer.measurements import Track
 
@@ -30,6 +31,12 @@ def test_terms_and_neighbours():
     near = {skeleton([one]) for one in neighbours(equation, 1)}
     fewer = {"add C x_0", "add C pow x_0 2", "add x_0 pow x_0 2"}
     assert near == {*fewer, "add C add x_0 add pow x_0 2 pow x_0 3"}
+
+
+def test_a_constant_beside_other_terms_counts_like_one_more_coordinate():
+    assert words_of(["add", 0.5, "mul", 2.0, "x_0"]) == 7
+    assert words_of(["add", "mul", 2.0, "x_0", "mul", 0.5, "x_1"]) == 7
+    assert words_of([0.5]) == 1 and words_of(["sin", "add", 0.5, "x_0"]) == 4
 
 
 def test_constants_are_matched_from_far_away():

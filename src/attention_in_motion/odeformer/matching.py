@@ -144,7 +144,8 @@ class Matched:
     """An equation with the constants that match the slopes, and what it costs.
 
     cost = n log(error + 10⁻⁸) + words log(n) / 2, with the mean squared deviation in variances:
-    as in the Bayesian information criterion, but that every word counts half a constant.
+    as in the Bayesian information criterion, but that every word counts half a constant; see
+    `words_of`.
     """
 
     equation: Equation
@@ -155,6 +156,16 @@ class Matched:
 def cost_of(error: float, n_points: int, words: int, exact: float = SMOOTH) -> float:
     """The cost of an equation; see `Matched`. Errors below `exact` are equally good."""
     return n_points * math.log(error + exact) + words * math.log(max(n_points, 3)) / 2
+
+
+def words_of(equation: Equation) -> int:
+    """The words of an equation, where a constant beside other terms counts like c·x.
+
+    By its one word it would be the cheapest of terms, and noise pays for the cheapest first.
+    """
+    terms = terms_of(equation)
+    constants = sum(len(term) == 1 and isinstance(term[0], float) for term in terms)
+    return len(equation) + 2 * constants * (len(terms) > 1)
 
 
 def match(slopes: Slopes, i: int, equation: Equation) -> Matched | None:
@@ -170,7 +181,7 @@ def match(slopes: Slopes, i: int, equation: Equation) -> Matched | None:
         last = np.array(constants_of([settled]))[:, None]
         error = np.square(slopes.deviations(vector_field([settled]), i, last))
         mean = float(error.mean())
-        return Matched(settled, mean, cost_of(mean, slopes.n_points, len(settled)))
+        return Matched(settled, mean, cost_of(mean, slopes.n_points, words_of(settled)))
     return None
 
 

@@ -5,7 +5,7 @@ Everything that is wrong with it is said here, in one line, before anything is c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ KEPT_POINTS = 600  # of all trajectories together; more are thinned, with a word
 MOST_POINTS = 200  # of these, to which constants are fitted
 SEARCHED_POINTS = 100  # of these, in which forms are searched for
 FEWEST_LEFT = 25  # points of each trajectory, however many there are
+ALONE = 1000  # times both its neighbours: so large a value may be a mistake
 LARGEST, SMALLEST = 1e100, 1e-100  # size of a coordinate, so that its cube is still a number
 
 
@@ -69,12 +70,24 @@ def read_measurements(times: Any, trajectory: Any, max_dimension: int) -> Measur
     tracks = [track_of(*pair) for pair in pairs]
     check_alike(tracks, max_dimension)
     used = thinned(tracks, KEPT_POINTS)
-    (given, kept), notes = (max(len(t.times) for t in some) for some in (tracks, used)), ()
-    if given > kept:
-        notes = (f"{given} points are many: {kept} of them, evenly spaced, were used.",)
-    found = Measurements(tuple(used), names_of(pairs[0][1], tracks[0].values.shape[1]), notes)
+    given, kept = (max(len(t.times) for t in some) for some in (tracks, used))
+    many = [f"{given} points are many: {kept} of them, evenly spaced, were used."]
+    names = names_of(pairs[0][1], tracks[0].values.shape[1])
+    notes = (*(many if given > kept else ()), *alone(used, names))
+    found = Measurements(tuple(used), names, notes)
     check_sizes(found.sizes)
     return found
+
+
+def alone(tracks: Sequence[Track], names: Sequence[str]) -> Iterator[str]:
+    """A word on every value that is more than 1000 times both its neighbours."""
+    for track in tracks:
+        size = np.abs(track.values)
+        near = np.maximum(size[:-2], size[2:])
+        for k, i in np.argwhere((near > 0) & (size[1:-1] / ALONE > near)):
+            at, x = track.times[k + 1], track.values[k + 1, i]
+            far = f"more than {ALONE} times what it is before and after"
+            yield f"{names[i]} is {x:g} at {at:g}, {far}: if by mistake, leave it out."
 
 
 def thinned(tracks: Sequence[Track], most: int) -> list[Track]:

@@ -23,7 +23,7 @@ from attention_in_motion.odeformer.language.expressions import (
     with_constants,
 )
 from attention_in_motion.odeformer.language.tokens import Equation, System
-from attention_in_motion.odeformer.matching import FAR, cost_of, spreads, terms_of
+from attention_in_motion.odeformer.matching import FAR, cost_of, spreads, terms_of, words_of
 from attention_in_motion.odeformer.measurements import Track
 from attention_in_motion.odeformer.recognise import UNREADABLE
 from attention_in_motion.odeformer.systems.simulate import integrate
@@ -74,7 +74,7 @@ class Shot:
     def cost(self) -> float:
         """The sum of the costs of its equations; see `matching.cost_of`."""
         pairs = zip(self.error.tolist(), self.system, strict=True)
-        return sum(cost_of(error, self.n_points, len(equation), EXACT) for error, equation in pairs)
+        return sum(cost_of(e, self.n_points, words_of(equation), EXACT) for e, equation in pairs)
 
 
 def curves(

@@ -1,6 +1,7 @@
 """Exit status: 0 done, 1 a claim moved, 2 bad input, 3 a run failed; each with one line."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 from attention_in_motion import cli
 from attention_in_motion.__main__ import main
 from attention_in_motion.book import pages
+from attention_in_motion.chapters import contents
 from attention_in_motion.cli import book
+from attention_in_motion.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,25 @@ def test_help_says_so(command):
     said = command("--help").stdout
     assert all(f"\n    {status}  " in said for status in (0, 1, 2, 3))
     assert command("run", "--help").stdout.count("attention-in-motion run ") >= 2
+
+
+VISIBLE = [name for name, one in main.commands.items() if not one.hidden]
+
+
+@pytest.mark.parametrize("name", VISIBLE)
+def test_every_command_shows_an_example_of_itself(name):
+    done = CliRunner().invoke(main, [name, "--help"])
+    assert re.search(rf"^ +attention-in-motion {name}( |$)", done.output, re.MULTILINE)
+
+
+def test_every_chapter_that_an_example_names_is_there():
+    helps = [CliRunner().invoke(main, [name, "--help"]).output for name in VISIBLE]
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/rerun.md")]
+    named = set().union(*(re.findall(NAMING, text) for text in [*helps, *texts]))
+    assert len(named) >= 3 and all(contents.named(name) for name in named)
+
+
+NAMING = re.compile(r"(?:attention-in-motion |`)(?:run|show|sweep|outputs) ([a-z0-9_/]+)")
 
 
 def test_version_two_of_the_builder_is_refused(monkeypatch):

@@ -50,6 +50,11 @@ def outputs(chapters: tuple[str, ...]) -> None:
     """Rewrite the committed outputs from clean kernels, the boxes and the table of claims.
 
     Of all pages, and the front page's picture; or of those named, as `run` names them.
+
+    \b
+    Examples:
+      attention-in-motion outputs
+      attention-in-motion outputs solver
     """
     from attention_in_motion.book import cost
     from attention_in_motion.chapters import contents

@@ -17,6 +17,10 @@ def list_chapters() -> None:
     """List the chapters: their names, number of claims, and about how long they take.
 
     A chapter answers to its name, to the end of it (solver), and to its number (1).
+
+    \b
+    Example:
+      attention-in-motion list
     """
     from attention_in_motion.book import cost
     from attention_in_motion.chapters import contents

@@ -41,6 +41,10 @@ def ship(files: tuple[Path, ...]) -> None:
 
     A chapter's run is a .safetensors of runs/weights; ODEFormer's weights have a record, a .json,
     beside them, and are stored as float16.
+
+    \b
+    Example:
+      attention-in-motion ship runs/odeformer/ours.safetensors
     """
     must_exist(*files)
     from attention_in_motion.odeformer import train
@@ -72,7 +76,13 @@ def convert_official(file: Path, out: Path | None) -> None:
     click.echo(official.convert(file, out))
 
 
-@click.command(context_settings=FORWARDED, add_help_option=False)
+TRAINING = """\b
+Example:
+  attention-in-motion train configs/odeformer/twin.toml --out runs/odeformer/ours.safetensors
+"""
+
+
+@click.command(context_settings=FORWARDED, add_help_option=False, epilog=TRAINING)
 @REST
 @click.pass_context
 def train(context: click.Context, words: tuple[str, ...]) -> None:
@@ -88,7 +98,13 @@ def train(context: click.Context, words: tuple[str, ...]) -> None:
     forward(train.main, context, words)
 
 
-@click.command(context_settings=FORWARDED, add_help_option=False)
+EVALUATION = """\b
+Example:
+  attention-in-motion evaluate runs/odeformer/ours.safetensors --out runs/ours.evaluation.json
+"""
+
+
+@click.command(context_settings=FORWARDED, add_help_option=False, epilog=EVALUATION)
 @REST
 @click.pass_context
 def evaluate(context: click.Context, words: tuple[str, ...]) -> None:
@@ -116,4 +132,5 @@ def must_exist(*files: str | Path) -> None:
 
 def forward(command: click.Command, context: click.Context, words: tuple[str, ...]) -> None:
     """Hand the words to a command that also stands as a module of its own."""
+    command.epilog = context.command.epilog
     command.main(list(words), prog_name=context.command_path, standalone_mode=False)

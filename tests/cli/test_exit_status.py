@@ -58,6 +58,37 @@ def test_every_command_shows_an_example_of_itself(name):
     assert re.search(rf"^ +attention-in-motion {name}( |$)", done.output, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("ship", "{file}"), "puts weights.pt into data/: less than a second"),
+        (("convert-official", "{file}", "--out", "x"), "reads the tensors of .*: about [0-9.]+ s"),
+        (("evaluate", "{file}", "--out", "x"), ".* 100 of each group: about \\d+ (min|h)"),
+        (("evaluate", "{file}", "-n", "2", "--out", "x"), ".* 2 of each group: about .*"),
+        (("train", "configs/odeformer/twin.toml"), "trains what .*: about [0-9.]+ h"),
+        (("retrain", "03-linear"), "trains 03-linear-1, .*: about .* in all"),
+        (("outputs", "1"), "executes 01_fixed_omega: about \\d+ s of one core"),
+    ],
+)
+def test_a_step_says_how_long_before_it_begins(words, line, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    file = tmp_path / "weights.pt"
+    with file.open("wb") as hollow:
+        hollow.truncate(2**28)
+    for module, names in STEPS.items():
+        for name in names:
+            monkeypatch.setattr(f"attention_in_motion.{module}.{name}", lambda *given: 0)
+    done = CliRunner().invoke(main, [word.format(file=file) for word in words])
+    assert done.exit_code == 0 and re.fullmatch(line, done.stderr.strip()), done.stderr
+
+
+STEPS = {  # what would take that long
+    **{"training.store": ("ship", "retrain"), "odeformer.official": ("convert",)},
+    "cli.weights": ("forward",),
+    **{"book.pages": ("write_outputs",), "book.tables": ("write",), "book.cost": ("keep",)},
+}
+
+
 def test_every_chapter_that_an_example_names_is_there():
     helps = [CliRunner().invoke(main, [name, "--help"]).output for name in VISIBLE]
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/rerun.md")]

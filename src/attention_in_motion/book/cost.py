@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attention_in_motion.book import parameters
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from attention_in_motion.training.run import Run
 
 SECONDS = BOOK / "seconds.json"
+# Seconds of one core that other steps took with the shipped weights
+CHECKED = 20.0  # an ODEFormer, on held-out systems, before and after it is rounded to float16
+EVALUATED = 45.0, 15.0  # an ODEFormer: at any n, and for each of the n systems of a group
+CONVERTED = 3.3 / 243e6  # a byte of the released weights
 
 
 def seconds() -> dict[str, float]:
@@ -125,6 +130,22 @@ def odeformer(config: str) -> float | None:
             steps = record["steps"] - record["last_start_at_step"]
             return record["seconds_since_last_start"] / steps * record["steps"]
     return None
+
+
+def shipping(n_models: int) -> float:
+    """Seconds of shipping so many ODEFormers; other runs are only copied."""
+    return CHECKED * n_models
+
+
+def evaluation(n: int) -> float:
+    """Seconds of evaluating an ODEFormer on n systems of each group."""
+    always, each = EVALUATED
+    return always + each * n
+
+
+def conversion(file: Path) -> float:
+    """Seconds of converting released weights, in proportion to the file's size."""
+    return CONVERTED * file.stat().st_size
 
 
 def shipped(wanted: str | None) -> list[dict[str, Any]]:

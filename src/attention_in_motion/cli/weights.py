@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -47,18 +49,34 @@ def ship(files: tuple[Path, ...]) -> None:
       attention-in-motion ship runs/odeformer/ours.safetensors
     """
     must_exist(*files)
+    from attention_in_motion.book import cost
+    from attention_in_motion.paths import require_checkout
+
+    require_checkout()
+    recorded = [file for file in files if file.with_suffix(".json").is_file()]
+    click.echo(f"{shipping(files, recorded)}: {cost.about(cost.shipping(len(recorded)))}", err=True)
     from attention_in_motion.odeformer import train
     from attention_in_motion.training import store
 
-    recorded = [file for file in files if file.with_suffix(".json").is_file()]
     store.ship([file for file in files if file not in recorded])
     for file in recorded:
         click.echo(train.ship(file))
 
 
+def shipping(files: Sequence[Path], recorded: Sequence[Path]) -> str:
+    """What `ship` will do, in words."""
+    rounded = f", checking {len(recorded)} after rounding to float16" if recorded else ""
+    return f"puts {', '.join(file.name for file in files)} into data/{rounded}"
+
+
 @click.command("convert-official")
 @click.argument("file", type=Path)
-@click.option("--out", type=Path, metavar="DIR", help="where to [runs/official]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="where to [runs/official]",
+)
 def convert_official(file: Path, out: Path | None) -> None:
     """Make safetensors of the released odeformer.pt, executing nothing in it.
 
@@ -70,7 +88,10 @@ def convert_official(file: Path, out: Path | None) -> None:
     from attention_in_motion.paths import RUNS
 
     out = out or RUNS / "official"
-    click.echo(f"reads the tensors of {file} and writes them to {out}", err=True)
+    from attention_in_motion.book import cost
+
+    duration = cost.about(cost.conversion(file))
+    click.echo(f"reads the tensors of {file} and writes them to {out}: {duration}", err=True)
     from attention_in_motion.odeformer import official
 
     click.echo(official.convert(file, out))
@@ -109,11 +130,21 @@ Example:
 @click.pass_context
 def evaluate(context: click.Context, words: tuple[str, ...]) -> None:
     """Evaluate an ODEFormer; `evaluate --help` lists the options."""
+    from attention_in_motion.book import cost
+
     for weights in named(words):
-        click.echo(f"evaluates {weights} on systems that it has not seen", err=True)
+        n = number_after("-n", words, 100)
+        what = f"evaluates {weights} on systems that it has not seen, {n} of each group"
+        click.echo(f"{what}: {cost.about(cost.evaluation(n))}", err=True)
     from attention_in_motion.odeformer import evaluation
 
     forward(evaluation.main, context, words)
+
+
+def number_after(option: str, words: tuple[str, ...], default: int) -> int:
+    """The whole number that follows an option; the default where none does."""
+    text = dict(pairwise(words)).get(option, "")
+    return int(text) if text.isdecimal() else default
 
 
 def named(words: tuple[str, ...]) -> list[str]:

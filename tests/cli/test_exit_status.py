@@ -62,6 +62,7 @@ def test_every_command_shows_an_example_of_itself(name):
     ("words", "line"),
     [
         (("ship", "{file}"), "puts weights.pt into data/: less than a second"),
+        (("ship",), "writes the sums of all files in data/: less than a second"),
         (("convert-official", "{file}", "--out", "x"), "reads the tensors of .*: about [0-9.]+ s"),
         (("evaluate", "{file}", "--out", "x"), ".* 100 of each group: about \\d+ (min|h)"),
         (("evaluate", "{file}", "-n", "2", "--out", "x"), ".* 2 of each group: about .*"),
@@ -84,7 +85,7 @@ def test_a_step_says_how_long_before_it_begins(words, line, monkeypatch, tmp_pat
 
 STEPS = {  # what would take that long
     **{"training.store": ("ship", "retrain"), "odeformer.official": ("convert",)},
-    "cli.weights": ("forward",),
+    **{"paths": ("write_sums",), "cli.weights": ("forward",)},
     **{"book.pages": ("write_outputs",), "book.tables": ("write",), "book.cost": ("keep",)},
 }
 

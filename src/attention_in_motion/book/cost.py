@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attention_in_motion.book import parameters
 from attention_in_motion.chapters import contents
-from attention_in_motion.paths import BOOK, DATA, require_checkout, weights_folder
+from attention_in_motion.paths import BOOK, DATA, read_json, require_checkout, weights_folder
 
 if TYPE_CHECKING:
     from attention_in_motion.training.run import Run
@@ -125,7 +125,7 @@ def work(run: Run) -> float:
 def odeformer(config: str) -> float | None:
     """Seconds of training what a configuration file describes, from the record of its last time."""
     for path in sorted((DATA / "odeformer").glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if config in record.get("command", "").split() and "last_start_at_step" in record:
             steps = record["steps"] - record["last_start_at_step"]
             return record["seconds_since_last_start"] / steps * record["steps"]
@@ -151,7 +151,7 @@ def conversion(file: Path) -> float:
 def shipped(wanted: str | None) -> list[dict[str, Any]]:
     """The manifest's rows whose names begin with `wanted`. Raises ValueError if there is none."""
     require_checkout()
-    rows = json.loads((DATA / "manifest.json").read_text(encoding="utf-8"))
+    rows = read_json(DATA / "manifest.json")
     found = [row for row in rows if row["name"].startswith(wanted or "")]
     if not found:
         raise ValueError(f"chapter = {wanted!r}: nothing is shipped under that name")

@@ -37,24 +37,31 @@ def retrain(name: str | None, rotate: bool) -> None:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=Path)
+@click.argument("files", nargs=-1, type=Path)
 def ship(files: tuple[Path, ...]) -> None:
     """Put finished runs into data/, with their rows in the manifest.
 
     A chapter's run is a .safetensors of runs/weights; ODEFormer's weights have a record, a .json,
-    beside them, and are stored as float16.
+    beside them, and are stored as float16. Without any FILE only the sums are written anew, in
+    data/SHA256SUMS and data/odeformer/SHA256SUMS, with which every file there is compared when it
+    is read: after a file was written by hand, or brought by a merge.
 
     \b
-    Example:
+    Examples:
       attention-in-motion ship runs/odeformer/ours.safetensors
+      attention-in-motion ship
     """
     must_exist(*files)
     from attention_in_motion.book import cost
-    from attention_in_motion.paths import require_checkout
+    from attention_in_motion.paths import DATA, require_checkout, write_sums
 
     require_checkout()
     recorded = [file for file in files if file.with_suffix(".json").is_file()]
     click.echo(f"{shipping(files, recorded)}: {cost.about(cost.shipping(len(recorded)))}", err=True)
+    if not files:
+        for folder in (DATA, DATA / "odeformer"):
+            write_sums(folder)
+        return
     from attention_in_motion.odeformer import train
     from attention_in_motion.training import store
 
@@ -65,6 +72,8 @@ def ship(files: tuple[Path, ...]) -> None:
 
 def shipping(files: Sequence[Path], recorded: Sequence[Path]) -> str:
     """What `ship` will do, in words."""
+    if not files:
+        return "writes the sums of all files in data/"
     rounded = f", checking {len(recorded)} after rounding to float16" if recorded else ""
     return f"puts {', '.join(file.name for file in files)} into data/{rounded}"
 

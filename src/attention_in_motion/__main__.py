@@ -15,6 +15,7 @@ Exit status:
   1  a claim moved, or a retrained run left its spread
   2  bad input: said in one line, before anything starts
   3  a run failed: a page did not run to its end, a file could not be written
+  130  interrupted by Ctrl-C; what was finished is kept
 \b
 Examples:
   attention-in-motion list

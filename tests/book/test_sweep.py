@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from attention_in_motion.book import points, reading, sweep
+from attention_in_motion.book import cost, points, reading, sweep
 from attention_in_motion.book.reading import Reading
 from attention_in_motion.chapters import contents
 
@@ -85,13 +85,33 @@ def test_a_claim_is_drawn_in_the_order_of_the_parameter(asked):
 
 
 def test_the_cost_is_told_from_points_that_have_run(asked):
-    assert "how long is known when the first has run" in sweep.cost(asked, 2)
+    own = cost.seconds()["01_fixed_omega"]
+    times = f"each takes {cost.about(own)}, all {cost.about(2 * own)}, if each is as much work as"
+    assert times in sweep.cost(asked, 2)
     sweep.receive(asked[0], toy(asked[0]), 100.0)
     line = "3 points of 01_fixed_omega: 1 finished, 2 to run, 1 at a time; "
-    assert sweep.cost(asked, 1) == line + "each takes about 100 s, all about 3 min"
+    assert sweep.cost(asked, 1) == line + "each takes about 100 s, all about 3.3 min"
     for point in asked:
         sweep.keep(toy(point), point.path)
     assert sweep.cost(asked, 1) == "3 points of 01_fixed_omega: 3 finished, 0 to run"
+
+
+def test_a_point_that_died_beside_the_deadly_one_runs_once_more_alone(asked, monkeypatch):
+    """Dask blames a worker's death on all points that it held; alone, none is blamed wrongly."""
+    trials, said, deadly = [], [], asked[1]
+
+    def outcomes(points, client, run):
+        trials.append(points)
+        for point in points:
+            dies = point == deadly or (len(points) > 1 and point == asked[2])
+            yield point, sweep.KILLED if dies else None
+
+    monkeypatch.setattr(sweep, "outcomes", outcomes)
+    assert sweep.sweep(asked, None, said.append) == {deadly.key: sweep.KILLED}
+    assert trials == [asked, [deadly], [asked[2]]]
+    assert [line.split(": ", 2)[::2] for line in said] == [
+        *(["1 of 3", "finished"], ["2 of 3", sweep.KILLED], ["3 of 3", "finished"]),
+    ]
 
 
 def test_a_scheduler_that_is_not_there_is_one_line():

@@ -24,6 +24,7 @@ REFUSED = [
     (("run",), "error: Missing argument 'CHAPTER'."),
     (("run", "1", "-p", "gamma"), "error: Option '-p' requires 2 arguments."),
     (("show", "9"), "error: chapter = '9': must be one of 01_fixed_omega,"),
+    (("run", "1", "--out", "README.md"), "error: Invalid value for '--out': Directory 'README.md'"),
     (("rum",), "error: No such command 'rum'."),
     (("book",), "error: Missing option '--params'."),
     (("book", "--params", "nowhere.toml"), "error: nowhere.toml: no such file"),
@@ -37,6 +38,8 @@ REFUSED = [
 READING = [
     (("claims", "--from", "nowhere"), "error: nowhere: no such file or folder"),
     (("compare", "nowhere", "book"), "error: nowhere: no such file or folder"),
+    (("claims", "--from", "README.md"), "error: README.md: is no notebook"),
+    (("claims", "--from", "data/odebench.json"), "error: data/odebench.json: holds no readings"),
 ]
 
 

@@ -1,6 +1,7 @@
 """Exit status: 0 done, 1 a claim moved, 2 bad input, 3 a run failed; each with one line."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 from attention_in_motion import cli
 from attention_in_motion.__main__ import main
 from attention_in_motion.book import pages
+from attention_in_motion.chapters import contents
 from attention_in_motion.cli import book
+from attention_in_motion.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -42,8 +45,59 @@ def test_every_end_has_its_status(error, status, line, monkeypatch):
 
 def test_help_says_so(command):
     said = command("--help").stdout
-    assert all(f"\n    {status}  " in said for status in (0, 1, 2, 3))
+    assert all(f"\n    {status}  " in said for status in (0, 1, 2, 3, 130))
     assert command("run", "--help").stdout.count("attention-in-motion run ") >= 2
+
+
+VISIBLE = [name for name, one in main.commands.items() if not one.hidden]
+
+
+@pytest.mark.parametrize("name", VISIBLE)
+def test_every_command_shows_an_example_of_itself(name):
+    done = CliRunner().invoke(main, [name, "--help"])
+    assert re.search(rf"^ +attention-in-motion {name}( |$)", done.output, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("ship", "{file}"), "puts weights.pt into data/: less than a second"),
+        (("ship",), "writes the sums of all files in data/: less than a second"),
+        (("convert-official", "{file}", "--out", "x"), "reads the tensors of .*: about [0-9.]+ s"),
+        (("evaluate", "{file}", "--out", "x"), ".* 100 of each group: about \\d+ (min|h)"),
+        (("evaluate", "{file}", "-n", "2", "--out", "x"), ".* 2 of each group: about .*"),
+        (("train", "configs/odeformer/twin.toml"), "trains what .*: about [0-9.]+ h"),
+        (("retrain", "03-linear"), "trains 03-linear-1, .*: about .* in all"),
+        (("outputs", "1"), "executes 01_fixed_omega: about \\d+ s of one core"),
+    ],
+)
+def test_a_step_says_how_long_before_it_begins(words, line, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    file = tmp_path / "weights.pt"
+    with file.open("wb") as hollow:
+        hollow.truncate(2**28)
+    for module, names in STEPS.items():
+        for name in names:
+            monkeypatch.setattr(f"attention_in_motion.{module}.{name}", lambda *given: 0)
+    done = CliRunner().invoke(main, [word.format(file=file) for word in words])
+    assert done.exit_code == 0 and re.fullmatch(line, done.stderr.strip()), done.stderr
+
+
+STEPS = {  # what would take that long
+    **{"training.store": ("ship", "retrain"), "odeformer.official": ("convert",)},
+    **{"paths": ("write_sums",), "cli.weights": ("forward",)},
+    **{"book.pages": ("write_outputs",), "book.tables": ("write",), "book.cost": ("keep",)},
+}
+
+
+def test_every_chapter_that_an_example_names_is_there():
+    helps = [CliRunner().invoke(main, [name, "--help"]).output for name in VISIBLE]
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/rerun.md")]
+    named = set().union(*(re.findall(NAMING, text) for text in [*helps, *texts]))
+    assert len(named) >= 3 and all(contents.named(name) for name in named)
+
+
+NAMING = re.compile(r"(?:attention-in-motion |`)(?:run|show|sweep|outputs) ([a-z0-9_/]+)")
 
 
 def test_version_two_of_the_builder_is_refused(monkeypatch):

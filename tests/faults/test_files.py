@@ -13,7 +13,7 @@ import pytest
 from harness import some
 
 from attention_in_motion.odeformer import weights
-from attention_in_motion.paths import DATA
+from attention_in_motion.paths import DATA, SUMS, read_json
 from attention_in_motion.training import store
 
 NAMES = [*hostile.CHECKPOINTS, *hostile.WEIGHTS]
@@ -68,7 +68,7 @@ def own_data(tmp_path, monkeypatch):
     """data/ as links, so that one file can be damaged; trained weights go elsewhere."""
     folder = tmp_path / "data"
     folder.mkdir()
-    for path in DATA.glob("*.*"):
+    for path in filter(Path.is_file, DATA.iterdir()):
         (folder / path.name).symlink_to(path)
     monkeypatch.setattr(store, "DATA", folder)
     monkeypatch.setattr(store, "MANIFEST", folder / "manifest.json")
@@ -104,13 +104,12 @@ def test_damaged_shipped_weights_are_refused_by_name_and_left(own_data, count):
 
 @pytest.mark.parametrize("ending", [".safetensors", ".json"])
 def test_damaged_models_are_refused_by_name_and_left(ending, tmp_path, count):
-    kinds = [k for k in DAMAGES if (ending, k) != (".json", "one bit flipped")]
-    cases = some([(i, kind) for i in range(len(MODELS)) for kind in kinds])
+    cases = some([(i, kind) for i in range(len(MODELS)) for kind in DAMAGES])
     for i, kind in cases:
         model = tmp_path / f"{i}-{kind}" / MODELS[i].name
         model.parent.mkdir()
-        for one in (".safetensors", ".json"):
-            shutil.copyfile(MODELS[i].with_suffix(one), model.with_suffix(one))
+        for one in (MODELS[i], MODELS[i].with_suffix(".json"), MODELS[i].with_name(SUMS)):
+            shutil.copyfile(one, model.with_name(one.name))
         damage(model.with_suffix(ending), kind, MODELS[i - 1].with_suffix(ending))
         before = looks(model.with_suffix(ending))
         with pytest.raises((ValueError, OSError), match=MODELS[i].stem) as refused:
@@ -118,6 +117,53 @@ def test_damaged_models_are_refused_by_name_and_left(ending, tmp_path, count):
         assert "\n" not in str(refused.value) and looks(model.with_suffix(ending)) == before
         shutil.rmtree(model.parent)
     count(f"damaged {ending} files of ODEFormer refused by name", len(cases))
+
+
+TABLES = sorted({*DATA.rglob("*.json")} - {path.with_suffix(".json") for path in MODELS})
+
+
+def test_damaged_tables_are_refused_by_name_and_left(tmp_path, count):
+    cases = some([(i, kind) for i in range(len(TABLES)) for kind in DAMAGES])
+    for i, kind in cases:
+        path, other = tmp_path / TABLES[i].name, TABLES[i - 1]
+        for one in (TABLES[i], TABLES[i].with_name(SUMS)):
+            shutil.copyfile(one, tmp_path / one.name)
+        damage(path, kind, other)
+        before = looks(path)
+        with pytest.raises((ValueError, OSError), match=str(path)) as refused:
+            read_json(path)
+        assert "\n" not in str(refused.value) and looks(path) == before
+        path.rmdir() if path.is_dir() else path.unlink()
+    count("damaged tables and manifests refused by name", len(cases))
+
+
+@pytest.mark.parametrize("kind", ["truncated", "swapped", "unreadable"])
+def test_damaged_sums_let_nothing_pass(kind, tmp_path, count):
+    path = tmp_path / TABLES[0].name
+    for one in (TABLES[0], TABLES[0].with_name(SUMS)):
+        shutil.copyfile(one, tmp_path / one.name)
+    damage(path.with_name(SUMS), kind, DATA / "README.md")
+    if kind == "truncated":
+        (tmp_path / SUMS).write_text("", encoding="utf-8")
+    with pytest.raises((ValueError, OSError), match=SUMS):
+        read_json(path)
+    count("damaged SHA256SUMS, nothing passed")
+
+
+def test_every_bit_of_a_line_of_the_sums_counts(tmp_path):
+    shutil.copyfile(TABLES[0], tmp_path / TABLES[0].name)
+    (line,) = [one for one in sums_of(TABLES[0]) if one.endswith(TABLES[0].name)]
+    for bit in range(8 * len(line)):
+        flipped = bytearray(line.encode())
+        flipped[bit // 8] ^= 1 << bit % 8
+        (tmp_path / SUMS).write_bytes(flipped)
+        with pytest.raises(ValueError, match=SUMS):
+            read_json(tmp_path / TABLES[0].name)
+
+
+def sums_of(path):
+    """The lines of the SHA256SUMS beside a file."""
+    return path.with_name(SUMS).read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("kind", ["truncated", "swapped", "unreadable", "key", "sha256", "file"])

@@ -8,8 +8,11 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
+import dask
+import distributed  # noqa: F401  (its settings have to be there before one is changed)
 import pytest
 import toy
 from harness import LONG, alive, below, full_only, share, until
@@ -181,6 +184,21 @@ def test_a_bad_point_is_reported_stops_no_other_and_is_tried_again(folder, monke
     assert said[-1] == "1 of 1: 01_fixed_omega, gamma = 0.002: finished"
     assert starts(folder) == {"0.001": 1, "0.002": 2, "0.003": 1, "0.004": 1}
     count("points that failed, and ran at the next call")
+
+
+def test_a_worker_that_is_slow_to_start_again_is_not_given_up(folder, monkeypatch, count):
+    """Dask's own patience is set to none; a second worker would hide that the first is lost."""
+    monkeypatch.setenv(toy.SECONDS, "0")
+    with dask.config.set(NO_PATIENCE), sweep.cluster(workers=1) as client:
+        (killed,) = client.run(os.getpid).values()
+        os.kill(killed, signal.SIGKILL)
+        there = partial(client.run, os.getpid, on_error="ignore")
+        until(lambda: set(there().values()) - {killed}, "the worker to come back")
+        assert sweep.sweep(toy.asked(folder, 1), client, print, toy.run) == {}
+    count("Dask workers slow to start again, kept")
+
+
+NO_PATIENCE = {"distributed.deploy.lost-worker-timeout": "0s"}
 
 
 @full_only

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attention_in_motion.book import parameters
 from attention_in_motion.chapters import contents
-from attention_in_motion.paths import BOOK, DATA, require_checkout, weights_folder
+from attention_in_motion.paths import BOOK, DATA, read_json, require_checkout, weights_folder
 
 if TYPE_CHECKING:
     from attention_in_motion.training.run import Run
 
 SECONDS = BOOK / "seconds.json"
+# Seconds of one core that other steps took with the shipped weights
+CHECKED = 20.0  # an ODEFormer, on held-out systems, before and after it is rounded to float16
+EVALUATED = 42.0, 17.5  # an ODEFormer: at any n, and for each of the n systems of a group
+CONVERTED = 3.3 / 243e6  # a byte of the released weights
 
 
 def seconds() -> dict[str, float]:
@@ -120,17 +125,33 @@ def work(run: Run) -> float:
 def odeformer(config: str) -> float | None:
     """Seconds of training what a configuration file describes, from the record of its last time."""
     for path in sorted((DATA / "odeformer").glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if config in record.get("command", "").split() and "last_start_at_step" in record:
             steps = record["steps"] - record["last_start_at_step"]
             return record["seconds_since_last_start"] / steps * record["steps"]
     return None
 
 
+def shipping(n_models: int) -> float:
+    """Seconds of shipping so many ODEFormers; other runs are only copied."""
+    return CHECKED * n_models
+
+
+def evaluation(n: int) -> float:
+    """Seconds of evaluating an ODEFormer on n systems of each group."""
+    always, each = EVALUATED
+    return always + each * n
+
+
+def conversion(file: Path) -> float:
+    """Seconds of converting released weights, in proportion to the file's size."""
+    return CONVERTED * file.stat().st_size
+
+
 def shipped(wanted: str | None) -> list[dict[str, Any]]:
     """The manifest's rows whose names begin with `wanted`. Raises ValueError if there is none."""
     require_checkout()
-    rows = json.loads((DATA / "manifest.json").read_text(encoding="utf-8"))
+    rows = read_json(DATA / "manifest.json")
     found = [row for row in rows if row["name"].startswith(wanted or "")]
     if not found:
         raise ValueError(f"chapter = {wanted!r}: nothing is shipped under that name")

@@ -14,6 +14,7 @@ from typing import Any
 import nbformat
 
 from attention_in_motion.claims import HEAD, MIME
+from attention_in_motion.paths import read_json
 
 GLUED = "application/papermill.record/"  # glue's prefix for what it stores in a notebook
 TOLERANCE = 1e-2  # relative, of exact and shipped numbers
@@ -39,7 +40,7 @@ def collect(source: Path) -> list[Reading]:
     if not source.exists():
         raise ValueError(f"{source}: no such file or folder")
     if source.suffix == ".json" and not source.name.endswith(".glue.json"):
-        found = json.loads(source.read_text(encoding="utf-8"))
+        found = read_json(source)
         try:
             return [Reading(one["page"], one["parameters"], one["claims"]) for one in found]
         except (KeyError, TypeError):
@@ -64,9 +65,11 @@ def pages_below(folder: Path) -> Iterator[Path]:
 def read(path: Path) -> Reading | None:
     """The reading of one executed page; None if it records neither parameters nor claims."""
     if path.suffix == ".json":
-        entries = json.loads(path.read_text(encoding="utf-8")).values()
-        return of_bundles([entry["data"] for entry in entries])
-    return of_notebook(nbformat.read(path, as_version=4))
+        return of_bundles([entry["data"] for entry in read_json(path).values()])
+    try:
+        return of_notebook(nbformat.read(path, as_version=4))
+    except ValueError:
+        raise ValueError(f"{path}: is no notebook") from None
 
 
 def of_notebook(page: nbformat.NotebookNode) -> Reading | None:

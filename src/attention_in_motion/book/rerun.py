@@ -16,8 +16,7 @@ from attention_in_motion.book import pages, reading, standalone
 from attention_in_motion.book.reading import Reading
 from attention_in_motion.chapters import contents
 from attention_in_motion.claims import Claim
-from attention_in_motion.paths import BOOK, ROOT
-from attention_in_motion.training.run import sha256
+from attention_in_motion.paths import BOOK, ROOT, sha256
 
 VERSIONS = ("attention-in-motion", "torch", "numpy", "scipy", "sympy", "matplotlib")
 COLUMNS = ("claim", "default", "this run", "verdict")

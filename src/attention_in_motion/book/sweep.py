@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from itertools import chain, count
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from filelock import FileLock
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from attention_in_motion.book import cost as duration
 from attention_in_motion.book import pages, reading
 from attention_in_motion.book.points import Point, folder, varied, version
 from attention_in_motion.book.reading import Reading
@@ -32,6 +34,9 @@ from attention_in_motion.paths import BOOK, read_json, save_atomically
 if TYPE_CHECKING:
     from distributed import Client
 
+KILLED = "failed: its worker died again and again"
+PATIENCE = {"distributed.deploy.lost-worker-timeout": "1h"}  # to start a dead worker again: Dask's
+# 15 s are too few on a busy machine, and a worker given up is never replaced
 CLAIM_COLUMNS = ("claim", "value", "low", "high", "seeds", "verdict")
 
 
@@ -96,25 +101,40 @@ def sweep(
     """Run the points that have not run, in workers of `client`; {key: why} of those that fail.
 
     A point that fails stops no other; nor does one whose worker died more often than Dask allows,
-    or one that was lost with its scheduler. They run at the next call.
+    or one that was lost with its scheduler. They run at the next call. Dask counts a death against
+    every point that the worker held, so one that it gives up runs once more, with no other beside.
     """
+    names, ended = varied(points), count(1)
+    waiting = [p for p in points if finished(p) is None]
+    failed, suspects = {}, []
+    for trial in chain([waiting], ([p] for p in suspects)):  # known when the first trial is over
+        for point, why in outcomes(trial, client, run):
+            if why == KILLED and point not in suspects:
+                suspects.append(point)
+                continue
+            if why is not None:
+                failed[point.key] = why
+            say(f"{next(ended)} of {len(waiting)}: {point.name(names)}: {why or 'finished'}")
+    return failed
+
+
+def outcomes(
+    points: list[Point], client: Client, run: Callable[[Point], Reading]
+) -> Iterator[tuple[Point, str | None]]:
+    """Every point as it ends, with why it failed; with None where it has finished."""
     from distributed import as_completed
 
-    names, failed = varied(points), {}
     waiting = {
         client.submit(settle, p, p.path, run, pure=False): p  # not Dask's memory, our files count
         for p in points
-        if finished(p) is None
     }
-    for n, future in enumerate(as_completed(waiting), start=1):
-        point = waiting[future]
+    for future in as_completed(waiting):
         try:
-            receive(point, *future.result())
-            line = "finished"
+            receive(waiting[future], *future.result())
+            why = None
         except Exception as error:  # whatever it is, the other points still run
-            line = failed[point.key] = sentence(error, future.status)
-        say(f"{n} of {len(waiting)}: {point.name(names)}: {line}")
-    return failed
+            why = sentence(error, future.status)
+        yield waiting[future], why
 
 
 def receive(point: Point, found: Reading, seconds: float) -> None:
@@ -130,7 +150,7 @@ def sentence(error: BaseException, status: str) -> str:
     if status in ("cancelled", "lost"):
         return "failed: lost with its scheduler"
     if type(error).__name__ == "KilledWorker":
-        return "failed: its worker died again and again"
+        return KILLED
     return "failed: " + " ".join(str(error).split())[:300]
 
 
@@ -141,6 +161,7 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
     Raises ValueError in one line where dask.distributed is not installed or nobody answers.
     """
     try:
+        from dask import config
         from distributed import Client, LocalCluster
     except ImportError:
         advice = "pip install -e '.[sweep]' installs it"
@@ -155,7 +176,8 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
         return
     options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
     options |= {"silence_logs": logging.CRITICAL}  # what fails is said once, by us
-    with LocalCluster(n_workers=workers or pages.cores(), **options) as local, Client(local) as own:
+    options |= {"n_workers": workers or pages.cores()}
+    with config.set(PATIENCE), LocalCluster(**options) as local, Client(local) as own:
         yield own
 
 
@@ -176,21 +198,19 @@ def seconds_of(page: str) -> list[float]:
 
 
 def cost(points: list[Point], workers: int) -> str:
-    """What a sweep will do and about how long it takes, in one line, from points that have run."""
+    """What a sweep will do and about how long it takes, in one line.
+
+    From the points that have run here; before the first, from the page's own time.
+    """
     left = sum(finished(p) is None for p in points)
     page, known = points[0].page, seconds_of(points[0].page)
     line = f"{len(points)} points of {page}: {len(points) - left} finished, {left} to run"
     if not left:
         return line
-    if not known:
-        return f"{line}, {workers} at a time; how long is known when the first has run here"
-    each, rounds = mean(known), math.ceil(left / workers)
-    return f"{line}, {workers} at a time; each takes {about(each)}, all {about(each * rounds)}"
-
-
-def about(seconds: float) -> str:
-    """A duration in words: 'about 40 s', 'about 12 min'."""
-    return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"
+    each = mean(known) if known else duration.seconds()[page]
+    whole = duration.about(each * math.ceil(left / workers))
+    line = f"{line}, {workers} at a time; each takes {duration.about(each)}, all {whole}"
+    return line if known else f"{line}, if each is as much work as the page as published"
 
 
 # ---------------------------------------------------------------------------------------------

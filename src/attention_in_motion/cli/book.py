@@ -12,7 +12,12 @@ import click
 @click.option(
     *("--params", "file"), type=Path, required=True, metavar="FILE", help="TOML; see above"
 )
-@click.option("--out", type=Path, metavar="DIR", help="where to [runs/book/digest]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="where to [runs/book/digest]",
+)
 @click.option("--open", "opened", is_flag=True, help="open its front page in a browser")
 def book(file: Path, out: Path | None, opened: bool) -> None:
     """Build the whole book with the parameters of FILE; the book in book/ is not touched.
@@ -50,6 +55,11 @@ def outputs(chapters: tuple[str, ...]) -> None:
     """Rewrite the committed outputs from clean kernels, the boxes and the table of claims.
 
     Of all pages, and the front page's picture; or of those named, as `run` names them.
+
+    \b
+    Examples:
+      attention-in-motion outputs
+      attention-in-motion outputs solver
     """
     from attention_in_motion.book import cost
     from attention_in_motion.chapters import contents

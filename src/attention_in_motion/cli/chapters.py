@@ -17,6 +17,10 @@ def list_chapters() -> None:
     """List the chapters: their names, number of claims, and about how long they take.
 
     A chapter answers to its name, to the end of it (solver), and to its number (1).
+
+    \b
+    Example:
+      attention-in-motion list
     """
     from attention_in_motion.book import cost
     from attention_in_motion.chapters import contents
@@ -67,7 +71,12 @@ def once(given: tuple[tuple[str, str], ...]) -> dict[str, str]:
 @click.command()
 @click.argument("chapter")
 @PARAMETER
-@click.option("--out", type=Path, metavar="DIR", help="where to [runs/CHAPTER/digest]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="where to [runs/CHAPTER/digest]",
+)
 @click.option("--open", "opened", is_flag=True, help="open the page in a browser")
 def run(chapter: str, given: tuple[tuple[str, str], ...], out: Path | None, opened: bool) -> None:
     """Execute CHAPTER with other parameters and say what moved.

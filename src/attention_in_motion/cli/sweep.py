@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 \b
-  sweep 1 -p gamma 0.1,0.3,1.0 --plot P1.7 --against gamma
-  sweep model -p seed 0:32 --workers 4
-  sweep 2 --points points.csv --scheduler tcp://10.0.0.1:8786
+Examples:
+  attention-in-motion sweep 1 -p gamma 0.1,0.3,1.0 --plot P1.7 --against gamma
+  attention-in-motion sweep 5 -p seed 0:32 --workers 4
+  attention-in-motion sweep 2 --points points.csv --scheduler tcp://10.0.0.1:8786
 
 Exit status: 0 when every point has run, 2 for bad input, 3 when a point failed.
 """

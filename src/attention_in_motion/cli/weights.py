@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -35,26 +37,55 @@ def retrain(name: str | None, rotate: bool) -> None:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=Path)
+@click.argument("files", nargs=-1, type=Path)
 def ship(files: tuple[Path, ...]) -> None:
     """Put finished runs into data/, with their rows in the manifest.
 
     A chapter's run is a .safetensors of runs/weights; ODEFormer's weights have a record, a .json,
-    beside them, and are stored as float16.
+    beside them, and are stored as float16. Without any FILE only the sums are written anew, in
+    data/SHA256SUMS and data/odeformer/SHA256SUMS, with which every file there is compared when it
+    is read: after a file was written by hand, or brought by a merge.
+
+    \b
+    Examples:
+      attention-in-motion ship runs/odeformer/ours.safetensors
+      attention-in-motion ship
     """
     must_exist(*files)
+    from attention_in_motion.book import cost
+    from attention_in_motion.paths import DATA, require_checkout, write_sums
+
+    require_checkout()
+    recorded = [file for file in files if file.with_suffix(".json").is_file()]
+    click.echo(f"{shipping(files, recorded)}: {cost.about(cost.shipping(len(recorded)))}", err=True)
+    if not files:
+        for folder in (DATA, DATA / "odeformer"):
+            write_sums(folder)
+        return
     from attention_in_motion.odeformer import train
     from attention_in_motion.training import store
 
-    recorded = [file for file in files if file.with_suffix(".json").is_file()]
     store.ship([file for file in files if file not in recorded])
     for file in recorded:
         click.echo(train.ship(file))
 
 
+def shipping(files: Sequence[Path], recorded: Sequence[Path]) -> str:
+    """What `ship` will do, in words."""
+    if not files:
+        return "writes the sums of all files in data/"
+    rounded = f", checking {len(recorded)} after rounding to float16" if recorded else ""
+    return f"puts {', '.join(file.name for file in files)} into data/{rounded}"
+
+
 @click.command("convert-official")
 @click.argument("file", type=Path)
-@click.option("--out", type=Path, metavar="DIR", help="where to [runs/official]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="where to [runs/official]",
+)
 def convert_official(file: Path, out: Path | None) -> None:
     """Make safetensors of the released odeformer.pt, executing nothing in it.
 
@@ -66,13 +97,22 @@ def convert_official(file: Path, out: Path | None) -> None:
     from attention_in_motion.paths import RUNS
 
     out = out or RUNS / "official"
-    click.echo(f"reads the tensors of {file} and writes them to {out}", err=True)
+    from attention_in_motion.book import cost
+
+    duration = cost.about(cost.conversion(file))
+    click.echo(f"reads the tensors of {file} and writes them to {out}: {duration}", err=True)
     from attention_in_motion.odeformer import official
 
     click.echo(official.convert(file, out))
 
 
-@click.command(context_settings=FORWARDED, add_help_option=False)
+TRAINING = """\b
+Example:
+  attention-in-motion train configs/odeformer/twin.toml --out runs/odeformer/ours.safetensors
+"""
+
+
+@click.command(context_settings=FORWARDED, add_help_option=False, epilog=TRAINING)
 @REST
 @click.pass_context
 def train(context: click.Context, words: tuple[str, ...]) -> None:
@@ -88,16 +128,32 @@ def train(context: click.Context, words: tuple[str, ...]) -> None:
     forward(train.main, context, words)
 
 
-@click.command(context_settings=FORWARDED, add_help_option=False)
+EVALUATION = """\b
+Example:
+  attention-in-motion evaluate runs/odeformer/ours.safetensors --out runs/ours.evaluation.json
+"""
+
+
+@click.command(context_settings=FORWARDED, add_help_option=False, epilog=EVALUATION)
 @REST
 @click.pass_context
 def evaluate(context: click.Context, words: tuple[str, ...]) -> None:
     """Evaluate an ODEFormer; `evaluate --help` lists the options."""
+    from attention_in_motion.book import cost
+
     for weights in named(words):
-        click.echo(f"evaluates {weights} on systems that it has not seen", err=True)
+        n = number_after("-n", words, 100)
+        what = f"evaluates {weights} on systems that it has not seen, {n} of each group"
+        click.echo(f"{what}: {cost.about(cost.evaluation(n))}", err=True)
     from attention_in_motion.odeformer import evaluation
 
     forward(evaluation.main, context, words)
+
+
+def number_after(option: str, words: tuple[str, ...], default: int) -> int:
+    """The whole number that follows an option; the default where none does."""
+    text = dict(pairwise(words)).get(option, "")
+    return int(text) if text.isdecimal() else default
 
 
 def named(words: tuple[str, ...]) -> list[str]:
@@ -116,4 +172,5 @@ def must_exist(*files: str | Path) -> None:
 
 def forward(command: click.Command, context: click.Context, words: tuple[str, ...]) -> None:
     """Hand the words to a command that also stands as a module of its own."""
+    command.epilog = context.command.epilog
     command.main(list(words), prog_name=context.command_path, standalone_mode=False)

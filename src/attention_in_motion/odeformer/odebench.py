@@ -9,7 +9,6 @@ Strogatz, "Nonlinear Dynamics and Chaos" (2000), and others.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from attention_in_motion.odeformer.measurements import Track
 from attention_in_motion.odeformer.systems.scale import T_FIRST, T_LAST
 from attention_in_motion.odeformer.systems.simulate import integrate
-from attention_in_motion.paths import DATA
+from attention_in_motion.paths import DATA, read_json
 
 FILE = DATA / "odebench.json"
 END = 10.0  # trajectories run from 0 to this
@@ -83,7 +82,7 @@ class System(Facts):
 
 def systems() -> list[System]:
     """All 51, those of one equation first."""
-    rows = json.loads(FILE.read_text(encoding="utf-8"))
+    rows = read_json(FILE)
     return [System(**row) for row in rows]
 
 

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
 from attention_in_motion.odeformer.weights import save
+from attention_in_motion.paths import sha256
 from attention_in_motion.training.archive import UNREADABLE, BoundedFile, content, members_of
-from attention_in_motion.training.run import sha256
 
 MOST_PICKLE = 2**25  # bytes of data.pkl; the released file has about 2²⁰
 MOST_OPCODES = 2_000_000  # of which the released file has about 200 000

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig, order_numbers
 from attention_in_motion.odeformer.weights import load, path_of, record_of
-from attention_in_motion.training.descent import save_atomically
+from attention_in_motion.paths import read_json, save_atomically
 
 Row = dict[str, Any]
 UNTRAINED = "untrained-"
@@ -127,7 +127,7 @@ def read(path: Path) -> dict[str, Any]:
     """A table that `write` wrote. Raises ValueError in one line if there is none."""
     if not path.is_file():
         raise ValueError(f"table = {str(path)!r}: no such file")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def write(table: dict[str, Any], path: Path) -> None:

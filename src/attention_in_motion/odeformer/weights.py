@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from attention_in_motion.odeformer.network.model import ODEFormer, ODEFormerConfig
-from attention_in_motion.paths import DATA, RUNS, read_json, save_atomically
-from attention_in_motion.training.run import sha256
+from attention_in_motion.paths import DATA, RUNS, read_json, save_atomically, sha256
 
 SHIPPED = DATA / "odeformer"
 PLACES = {

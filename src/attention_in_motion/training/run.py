@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -56,12 +55,6 @@ def digest(run: Any) -> str:
     """
     whole = {"experiment": type(run).__name__, "recipe": RECIPE, **off_default(run)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def off_default(config: Any) -> dict[str, Any]:

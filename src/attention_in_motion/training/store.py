@@ -25,13 +25,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attention_in_motion.paths import DATA, read_json, reason, save_atomically, weights_folder
+from attention_in_motion.paths import (
+    DATA,
+    read_json,
+    reason,
+    save_atomically,
+    sha256,
+    weights_folder,
+)
 from attention_in_motion.training.descent import fit, one_thread
 from attention_in_motion.training.exactness import ExactnessMap
 from attention_in_motion.training.forecast import ForecastRun
 from attention_in_motion.training.motion import MotionRun
 from attention_in_motion.training.oscillator import LinearRun, OscillatorRun, SolverRun
-from attention_in_motion.training.run import RECIPE, Run, digest, sha256
+from attention_in_motion.training.run import RECIPE, Run, digest
 
 MANIFEST = DATA / "manifest.json"
 RECIPE_FIELDS = ("steps", "lr", "weight_decay", "schedule", "optimiser")  # what `fit` is given
@@ -252,8 +259,13 @@ def ship(paths: Iterable[Path]) -> None:
         found = {"file": target.name, "sha256": sha256(target), "command": command}
         rows[provenance["name"]] = {"name": provenance["name"], **found, **provenance}
     ordered = [rows[name] for name in sorted(rows)]
-    MANIFEST.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (DATA / "README.md").write_text(table(ordered), encoding="utf-8")
+    save_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", MANIFEST)
+    save_text(table(ordered), DATA / "README.md")
+
+
+def save_text(text: str, path: Path) -> None:
+    """Write a text atomically."""
+    save_atomically(lambda partial: partial.write_text(text, encoding="utf-8"), path)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -176,8 +176,9 @@ RULES = rules(
 )
 
 
-# Rules on gradients after initialisation, from before their numbers; they join RULES with them.
-ALONG = rules(
+# Rules from before their numbers, which wait for trainings; they join RULES with them. "New seeds"
+# are those of three larger ensembles. What the page calls AdamW has no weight decay, so it is Adam.
+WAITING = rules(
     PAGE,
     claim(
         "P2.3e",
@@ -193,6 +194,57 @@ ALONG = rules(
         "median e_n of Eq. 3 over Eq. 1, equal steps, plain gradient descent",
         at_most=1.0,
         kind="ours",
+    ),
+    claim(
+        "P2.3g",
+        "... where the first position beside the last does most of what all of them do",
+        "share of the gap (in log e_n) between scoring the last position and all that scoring "
+        "the first as well closes, plain gradient descent",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.3h",
+        "... or one in the middle",
+        "the same share, of the last position and one in the middle, plain gradient descent",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.3i",
+        "... or one in the middle under AdamW",
+        "the same share, of the last position and one in the middle, AdamW, fresh seeds",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.2e",
+        "are the slow seeds those whose imbalance ends semi-definite, in a larger ensemble?",
+        "the chance of P2.2d, new seeds",
+        at_least=0.9,
+        kind="open",
+    ),
+    claim(
+        "P2.5f",
+        "the initial weights decide which of W_V and W_O vanish, in nearly all seeds",
+        "the share of P2.5d, new seeds",
+        at_least=0.95,
+        kind="ours",
+    ),
+    claim(
+        "P2.5g",
+        "... so that W_O vanishes about as often as its initial imbalance has no negative part",
+        "share of new seeds that end with W_O of rank 0, plain gradient descent",
+        at_least=0.04,
+        at_most=0.15,
+        kind="ours",
+    ),
+    claim(
+        "P2.5h",
+        "does weight decay make W_O zero?",
+        "share of new seeds that end with W_O of rank 0, AdamW with weight decay",
+        at_least=0.5,
+        kind="open",
     ),
 )
 

@@ -109,6 +109,26 @@ RULES = rules(
 )
 
 
+# Written before its numbers, when the likeness of the same solvers to maximum likelihood was known.
+BAYES = rules(
+    PAGE,
+    claim(
+        "P2.27h",
+        "with the most noise, the solver is the Bayes answer, which knows the range of ω0",
+        "likeness to the posterior mean, trained at noise 0.3",
+        at_least=0.9,
+        kind="open",
+    ),
+    claim(
+        "P2.27i",
+        "... and with a third of it",
+        "likeness to the posterior mean, trained at noise 0.1, fresh seeds",
+        at_least=0.9,
+        kind="open",
+    ),
+)
+
+
 def runs(p: Parameters) -> dict[str, OscillatorRun]:
     """The small solver of the section before, with and without polishing, and with noise."""
     from attention_in_motion.training.oscillator import SolverRun

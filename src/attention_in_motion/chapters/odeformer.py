@@ -137,6 +137,44 @@ RULES = rules(
     ),
 )
 
+# Written before their numbers, which wait for a table: the same grid of sigmoids, read by the twins,
+# models that differ in their seed alone; intervals are over them. P4.20e is the control: where it
+# fails, the twins are too weak for the others to say anything.
+TWINS = rules(
+    PAGE,
+    claim(
+        "P4.20c",
+        "steep sigmoids derail models of other seeds, too",
+        "share recognised of sigmoids with steepness 4 and 8 whose start is at least e^-6 from 1, "
+        "twins",
+        at_most=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P4.20d",
+        "... and so does a start too near the fixed point",
+        "share recognised of sigmoids with steepness up to 2 whose start is e^-9 or e^-12 from 1, "
+        "twins",
+        at_most=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P4.20e",
+        "... where gentle sigmoids with a free start are recognised",
+        "share recognised of sigmoids with steepness 1 and 2 whose start is e^-2 or e^-4 from 1, "
+        "twins",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P4.20f",
+        "at the same steepness, a start nearer to the fixed point is recognised less often",
+        "change of the log-odds of recognition when b grows by 1, at fixed steepness, twins",
+        at_most=0.0,
+        kind="ours",
+    ),
+)
+
 
 RECOGNISED = 0.9  # a trajectory is recognised from this R² on
 

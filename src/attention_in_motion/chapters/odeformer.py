@@ -137,7 +137,7 @@ RULES = rules(
     ),
 )
 
-# Written before their numbers, which wait for a table: the same grid of sigmoids, read by the twins,
+# Written before their numbers, which wait for a table: the same grid of sigmoids, read by twins,
 # models that differ in their seed alone; intervals are over them. P4.20e is the control: where it
 # fails, the twins are too weak for the others to say anything.
 TWINS = rules(

@@ -19,6 +19,8 @@ from attention_in_motion.chapters.page import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from attention_in_motion.training.oscillator import OscillatorRun
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 PAGE = "02_linear_collapse"
 LENGTHS = (2, 5, 10, 20, 40)  # windows whose gradients are compared
+CHOICES = ("last scored", "middle and last scored", "first and last scored")
+WEIGHT_DECAY = 0.01  # AdamW's in PyTorch, unless told otherwise
 LOOKED_AT = (0, 10, 30, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
 
 
@@ -279,6 +283,26 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
         "fresh": replace(once, seeds=seeds),
         "fresh sgd": replace(once, seeds=seeds, optimiser="sgd", lr=p.sgd_lr),
     }
+
+
+def more_seeds(known: Mapping[str, OscillatorRun], n_new: int) -> dict[str, OscillatorRun]:
+    """What `WAITING` asks for beside the page's runs.
+
+    The choices of scored positions on the fresh seeds, under AdamW and plain descent; and n_new
+    seeds more under either, and under AdamW with weight decay.
+    """
+    fresh, descent = known["fresh"], known["fresh sgd"]
+    found = {}
+    for name in CHOICES:
+        chosen = replace(known[name], seeds=fresh.seeds)
+        found[f"fresh, {name}"] = chosen
+        found[f"fresh sgd, {name}"] = replace(chosen, optimiser="sgd", lr=descent.lr)
+    first = fresh.seeds[-1] + 1
+    seeds = tuple(range(first, first + n_new))
+    found["new"] = replace(fresh, seeds=seeds)
+    found["new sgd"] = replace(descent, seeds=seeds)
+    found["new decay"] = replace(fresh, seeds=seeds, weight_decay=WEIGHT_DECAY)
+    return found
 
 
 def along_training(trained: Trained) -> dict[int, nn.Module]:

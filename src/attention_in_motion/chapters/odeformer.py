@@ -185,6 +185,7 @@ SATURATION = (2.0, 4.0, 6.0, 9.0, 12.0)
 LATEST = 9.5
 STEEP, GENTLE = (4.0, 8.0), (0.5, 1.0, 2.0)
 FREE, SATURATED = (2.0, 4.0, 6.0), (9.0, 12.0)
+CONTROL = (1.0, 2.0), (2.0, 4.0)  # steepness, and saturation, at which curves should be recognised
 
 # name: (system in prefix notation, start, end of the time span)
 EXAMPLES: dict[str, tuple[list[list], list[float], float]] = {
@@ -248,6 +249,25 @@ def hits(rows: list[dict], condition: str) -> int:
     """How many systems of the families are recognised under a condition."""
     found = [row_of(rows, f"families {dimension}", condition) for dimension in ("1-D", "2-D")]
     return round(sum(row["share"] * row["n"] for row in found))
+
+
+def twin_scores(table: dict) -> dict[str, list[float]]:
+    """What `odeformer.steepness` found of each model, by the claim of `TWINS` that asks for it."""
+    import numpy as np
+
+    from attention_in_motion.statistics import logistic
+
+    a, cell, b = (np.array(table["raw"][name]) for name in ("steepness", "saturation", "b"))
+    asked = {"P4.20c": (STEEP, FREE), "P4.20d": (GENTLE, SATURATED), "P4.20e": CONTROL}
+    found: dict[str, list[float]] = {name: [] for name in [*asked, "P4.20f"]}
+    for row in table["rows"].values():
+        good = np.array(row["r2"]) > RECOGNISED
+        for name, (some, starts) in asked.items():
+            here = np.isin(a, some) & np.isin(cell, starts)
+            found[name].append(float(good[here].mean()))
+        _, (by_start, _) = logistic(np.column_stack([np.log2(a), b]), good)
+        found["P4.20f"].append(by_start)
+    return found
 
 
 def wrong_dimensions(rows: list[dict], condition: str) -> tuple[int, int]:

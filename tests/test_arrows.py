@@ -44,7 +44,7 @@ INSIDE = {
         *("measurements", "matching", "shooting", "proposals", "odebench", "odebench_scores"),
         *("inside", "train", "evaluation", "slopes", "tables", "derivative", "probes"),
         *("decisions", "signs", "sinks", "extrema", "subtraction", "lenses"),
-        *("dictionaries", "ablations", "features", "driving"),
+        *("dictionaries", "ablations", "features", "driving", "steepness"),
     ),
     "forecaster": ("series", "scores"),
     "chapters": (
@@ -80,6 +80,7 @@ RECORDED_COMMANDS = {
     "odeformer.lenses",
     "odeformer.sinks",
     "odeformer.features",
+    "odeformer.steepness",
     "forecaster.scores",
 }
 
@@ -162,7 +163,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 139
+    assert len(lines) <= 140
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

@@ -98,6 +98,21 @@ def test_the_large_ensembles_share_all_but_the_optimiser_and_nothing_with_the_sm
     )
 
 
+def test_more_seeds_change_what_they_are_named_for_and_nothing_else():
+    known = chapter.runs(chapter.Parameters.given(pages.defaults(chapter.PAGE) | MOVED))
+    more = chapter.more_seeds(known, 7)
+    for name in chapter.CHOICES:
+        few, adamw, sgd = known[name], more[f"fresh, {name}"], more[f"fresh sgd, {name}"]
+        assert replace(adamw, seeds=few.seeds) == few
+        assert replace(sgd, optimiser="adamw", lr=few.lr) == adamw
+        assert adamw.seeds == known["fresh"].seeds
+    new, sgd, decay = more["new"], more["new sgd"], more["new decay"]
+    assert replace(new, seeds=known["fresh"].seeds) == known["fresh"]
+    assert replace(sgd, seeds=known["fresh"].seeds) == known["fresh sgd"]
+    assert replace(decay, weight_decay=0.0) == new and decay.weight_decay > 0
+    assert new.seeds == tuple(range(8, 15))  # two seeds and six fresh ones come before
+
+
 def test_the_end_of_training_is_always_looked_at():
     runs = chapter.runs(chapter.Parameters.given(pages.defaults(chapter.PAGE) | MOVED))
     trained = train(replace(runs["eq3"], steps=12, snapshots=(0, 10)))

@@ -52,6 +52,20 @@ def test_the_worst_kind_is_that_of_all_systems():
     assert chapter.worst_kind(tokens, ["operator", "sign"])["share"] == 0.7
 
 
+def test_scores_of_twins_tell_a_steep_fall_from_a_saturated_start():
+    cells = [(a, b) for a in chapter.STEEPNESS for b in chapter.SATURATION for _ in range(3)]
+    a, b = zip(*cells, strict=True)
+    rows = {
+        "stumbles over the start": {"r2": [1.0 if start < 7 else -1.0 for start in b]},
+        "stumbles over the fall": {"r2": [1.0 if fall < 3 else -1.0 for fall in a]},
+    }
+    raw = {"steepness": a, "saturation": b, "b": b}
+    found = chapter.twin_scores({"raw": raw, "rows": rows})
+    assert found["P4.20c"] == [1.0, 0.0] and found["P4.20d"] == [0.0, 1.0]
+    assert found["P4.20e"] == [1.0, 1.0]
+    assert found["P4.20f"][0] < -1 and abs(found["P4.20f"][1]) < 0.01
+
+
 def test_what_follows_the_end_is_the_bias_and_before_it_is_not():
     network = ODEFormer(ODEFormerConfig(16, 1, 2, 16, 1, 2, 8, 2, 2), torch.Generator()).eval()
     with torch.no_grad():

@@ -5,6 +5,7 @@ import torch
 
 from attention_in_motion.measures import fingerprint, trajectories
 from attention_in_motion.models.linear import in_context_least_squares
+from attention_in_motion.physics import oscillator
 
 GAMMA, DT, T = 0.1, 0.1, 12
 OMEGA0 = trajectories.evenly(1.0, 4.0, 10)
@@ -58,6 +59,34 @@ def test_the_whole_orbit_bears_noise_best_and_as_its_fingerprint_says():
         assert errors[name] == pytest.approx(expected, rel=0.1)
     free = ((in_context_least_squares(noisy) - TEST.next) ** 2).sum(-1).mean().item() / sigma**2
     assert errors["orbit"] < errors["next"] / 3 and errors["next"] < free
+
+
+def test_the_posterior_mean_is_the_sum_over_all_starts_and_frequencies():
+    """Beside a plain sum over a fine grid of starts as well, which integrates nothing out."""
+    noise, grid = 0.3, trajectories.evenly(1.0, 4.0, 16)
+    windows = TEST.windows[:2, :6] + noise * normal(2, 6, 2, seed=4)
+    x, p = torch.meshgrid(*2 * [torch.linspace(-5, 5, 161, dtype=torch.float64)], indexing="ij")
+    starts = torch.stack([x, p], dim=-1).reshape(-1, 1, 2)
+    times = torch.arange(1, 8, dtype=torch.float64) * DT
+    flow = oscillator.propagator(grid[:, None, None], GAMMA, times)  # (G, 1, 7, 2, 2)
+    orbits = (flow @ starts[..., None])[..., 0]  # (G, start, 7, 2)
+    misfit = (windows[:, None, None] - orbits[..., :6, :]).square().sum((-2, -1))
+    belief = (-misfit / (2 * noise**2)).flatten(1).softmax(-1)  # (2, G · start)
+    expected = belief @ orbits[..., 6, :].flatten(0, 1)
+    found = fingerprint.posterior_mean(GAMMA, DT, noise, grid)(windows)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_with_little_noise_the_posterior_mean_is_maximum_likelihood_and_with_much_it_is_better():
+    grid = trajectories.evenly(0.99, 4.01, 600)
+    errors = {}
+    for sigma in (0.01, 0.3):
+        noisy = TEST.windows + sigma * normal(20, *TEST.windows.shape, seed=5)
+        mean = fingerprint.posterior_mean(GAMMA, DT, sigma, grid)(noisy)
+        best = fingerprint.estimator(METHODS["orbit"], OMEGA0, steps=8)(noisy)
+        errors[sigma] = [(one - TEST.next).square().mean().item() for one in (mean, best)]
+    assert errors[0.01][0] == pytest.approx(errors[0.01][1], rel=0.1)
+    assert errors[0.3][0] < 0.9 * errors[0.3][1]
 
 
 def test_likeness_is_one_zero_and_minus_one_where_it_must_be():

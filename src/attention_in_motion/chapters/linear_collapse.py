@@ -19,6 +19,8 @@ from attention_in_motion.chapters.page import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from attention_in_motion.training.oscillator import OscillatorRun
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 PAGE = "02_linear_collapse"
 LENGTHS = (2, 5, 10, 20, 40)  # windows whose gradients are compared
+CHOICES = ("last scored", "middle and last scored", "first and last scored")
+WEIGHT_DECAY = 0.01  # AdamW's in PyTorch, unless told otherwise
 LOOKED_AT = (0, 10, 30, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
 
 
@@ -176,8 +180,9 @@ RULES = rules(
 )
 
 
-# Rules on gradients after initialisation, from before their numbers; they join RULES with them.
-ALONG = rules(
+# Rules from before their numbers, which wait for trainings; they join RULES with them. "New seeds"
+# are those of three larger ensembles. What the page calls AdamW has no weight decay, so it is Adam.
+WAITING = rules(
     PAGE,
     claim(
         "P2.3e",
@@ -193,6 +198,57 @@ ALONG = rules(
         "median e_n of Eq. 3 over Eq. 1, equal steps, plain gradient descent",
         at_most=1.0,
         kind="ours",
+    ),
+    claim(
+        "P2.3g",
+        "... where the first position beside the last does most of what all of them do",
+        "share of the gap (in log e_n) between scoring the last position and all that scoring "
+        "the first as well closes, plain gradient descent",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.3h",
+        "... or one in the middle",
+        "the same share, of the last position and one in the middle, plain gradient descent",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.3i",
+        "... or one in the middle under AdamW",
+        "the same share, of the last position and one in the middle, AdamW, fresh seeds",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.2e",
+        "are the slow seeds those whose imbalance ends semi-definite, in a larger ensemble?",
+        "the chance of P2.2d, new seeds",
+        at_least=0.9,
+        kind="open",
+    ),
+    claim(
+        "P2.5f",
+        "the initial weights decide which of W_V and W_O vanish, in nearly all seeds",
+        "the share of P2.5d, new seeds",
+        at_least=0.95,
+        kind="ours",
+    ),
+    claim(
+        "P2.5g",
+        "... so that W_O vanishes about as often as its initial imbalance has no negative part",
+        "share of new seeds that end with W_O of rank 0, plain gradient descent",
+        at_least=0.04,
+        at_most=0.15,
+        kind="ours",
+    ),
+    claim(
+        "P2.5h",
+        "does weight decay make W_O zero?",
+        "share of new seeds that end with W_O of rank 0, AdamW with weight decay",
+        at_least=0.5,
+        kind="open",
     ),
 )
 
@@ -227,6 +283,26 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
         "fresh": replace(once, seeds=seeds),
         "fresh sgd": replace(once, seeds=seeds, optimiser="sgd", lr=p.sgd_lr),
     }
+
+
+def more_seeds(known: Mapping[str, OscillatorRun], n_new: int) -> dict[str, OscillatorRun]:
+    """What `WAITING` asks for beside the page's runs.
+
+    The choices of scored positions on the fresh seeds, under AdamW and plain descent; and n_new
+    seeds more under either, and under AdamW with weight decay.
+    """
+    fresh, descent = known["fresh"], known["fresh sgd"]
+    found = {}
+    for name in CHOICES:
+        chosen = replace(known[name], seeds=fresh.seeds)
+        found[f"fresh, {name}"] = chosen
+        found[f"fresh sgd, {name}"] = replace(chosen, optimiser="sgd", lr=descent.lr)
+    first = fresh.seeds[-1] + 1
+    seeds = tuple(range(first, first + n_new))
+    found["new"] = replace(fresh, seeds=seeds)
+    found["new sgd"] = replace(descent, seeds=seeds)
+    found["new decay"] = replace(fresh, seeds=seeds, weight_decay=WEIGHT_DECAY)
+    return found
 
 
 def along_training(trained: Trained) -> dict[int, nn.Module]:

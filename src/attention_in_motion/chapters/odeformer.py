@@ -137,6 +137,44 @@ RULES = rules(
     ),
 )
 
+# Written before their numbers, which wait for a table: the same grid of sigmoids, read by twins,
+# models that differ in their seed alone; intervals are over them. P4.20e is the control: where it
+# fails, the twins are too weak for the others to say anything.
+TWINS = rules(
+    PAGE,
+    claim(
+        "P4.20c",
+        "steep sigmoids derail models of other seeds, too",
+        "share recognised of sigmoids with steepness 4 and 8 whose start is at least e^-6 from 1, "
+        "twins",
+        at_most=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P4.20d",
+        "... and so does a start too near the fixed point",
+        "share recognised of sigmoids with steepness up to 2 whose start is e^-9 or e^-12 from 1, "
+        "twins",
+        at_most=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P4.20e",
+        "... where gentle sigmoids with a free start are recognised",
+        "share recognised of sigmoids with steepness 1 and 2 whose start is e^-2 or e^-4 from 1, "
+        "twins",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P4.20f",
+        "at the same steepness, a start nearer to the fixed point is recognised less often",
+        "change of the log-odds of recognition when b grows by 1, at fixed steepness, twins",
+        at_most=0.0,
+        kind="ours",
+    ),
+)
+
 
 RECOGNISED = 0.9  # a trajectory is recognised from this R² on
 
@@ -147,6 +185,7 @@ SATURATION = (2.0, 4.0, 6.0, 9.0, 12.0)
 LATEST = 9.5
 STEEP, GENTLE = (4.0, 8.0), (0.5, 1.0, 2.0)
 FREE, SATURATED = (2.0, 4.0, 6.0), (9.0, 12.0)
+CONTROL = (1.0, 2.0), (2.0, 4.0)  # steepness, and saturation, at which curves should be recognised
 
 # name: (system in prefix notation, start, end of the time span)
 EXAMPLES: dict[str, tuple[list[list], list[float], float]] = {
@@ -210,6 +249,25 @@ def hits(rows: list[dict], condition: str) -> int:
     """How many systems of the families are recognised under a condition."""
     found = [row_of(rows, f"families {dimension}", condition) for dimension in ("1-D", "2-D")]
     return round(sum(row["share"] * row["n"] for row in found))
+
+
+def twin_scores(table: dict) -> dict[str, list[float]]:
+    """What `odeformer.steepness` found of each model, by the claim of `TWINS` that asks for it."""
+    import numpy as np
+
+    from attention_in_motion.statistics import logistic
+
+    a, cell, b = (np.array(table["raw"][name]) for name in ("steepness", "saturation", "b"))
+    asked = {"P4.20c": (STEEP, FREE), "P4.20d": (GENTLE, SATURATED), "P4.20e": CONTROL}
+    found: dict[str, list[float]] = {name: [] for name in [*asked, "P4.20f"]}
+    for row in table["rows"].values():
+        good = np.array(row["r2"]) > RECOGNISED
+        for name, (some, starts) in asked.items():
+            here = np.isin(a, some) & np.isin(cell, starts)
+            found[name].append(float(good[here].mean()))
+        _, (by_start, _) = logistic(np.column_stack([np.log2(a), b]), good)
+        found["P4.20f"].append(by_start)
+    return found
 
 
 def wrong_dimensions(rows: list[dict], condition: str) -> tuple[int, int]:

@@ -89,6 +89,26 @@ def whole_orbit(gamma: float, dt: float) -> tuple[Misfit, Predictor]:
     return misfit, answer
 
 
+def posterior_mean(gamma: float, dt: float, noise: float, omega0: Tensor) -> Predictor:
+    """E[X_{T+1} | window] for Gaussian noise of deviation `noise`, ω0 uniform on the grid (G,).
+
+    The start has a flat prior and is integrated out: the weight of ω0 is
+    |FᵀF|^(−1/2) exp(−min_X |w − F X|²/2σ²), with F X the orbit from X and w the window, and its
+    answer that of the nearest orbit. The grid must be finer than the posterior is wide.
+    """
+    misfit, answer = whole_orbit(gamma, dt)
+
+    def predict(windows: Tensor) -> Tensor:
+        each = windows[..., None, :, :]  # (n, 1, T, 2)
+        times = torch.arange(1, windows.shape[-2] + 1, dtype=windows.dtype) * dt  # (T,)
+        flow = oscillator.propagator(omega0[:, None], gamma, times).flatten(-3, -2)  # (G, 2T, 2)
+        volume = torch.linalg.det(flow.mT @ flow).log() / 2  # (G,)
+        belief = (-misfit(each, omega0) / (2 * noise**2) - volume).softmax(-1)  # (n, G)
+        return (belief[..., None] * answer(each, omega0)).sum(-2)
+
+    return predict
+
+
 def estimator(method: tuple[Misfit, Predictor], omega0: Tensor, steps: int = 1) -> Predictor:
     """The predictor that minimises a misfit over ω0, by Newton's steps from ω0 (n,).
 

@@ -176,6 +176,7 @@ RULES = rules(
         "what the layers add to the last token's own path at |x0| up to 10⁶, over the bound that "
         "the proof computes from the weights",
         at_most=1,
+        source="exact",
         seeds=False,
     ),
     claim(

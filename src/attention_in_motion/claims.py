@@ -28,8 +28,9 @@ class Rule:
 
     `kind`: who says it: the posts, we (ours), or nobody (an open question). `source`: where the
     number comes from: exact (arithmetic, or a proof that the page checks on weights); rounding
-    (arithmetic whose result is rounding error); shipped weights; live training in the page. `seeds`: whether the interval is one over seeds.
-    `tested`: whether it holds only if a test against its null says so, too.
+    (arithmetic whose result is rounding error); shipped weights; live training in the page.
+    `seeds`: whether the interval is one over seeds. `tested`: whether it holds only if a test
+    against its null says so, too.
     """
 
     id: str

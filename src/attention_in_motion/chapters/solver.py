@@ -143,6 +143,26 @@ SEARCHED = rules(
     ),
 )
 
+# The rules of the linear move's own controls, from before their numbers. The place is that of the
+# highest median score on half of the pairs, for every network its own.
+MOVED = rules(
+    PAGE,
+    claim(
+        "P2.17h",
+        "... and in a model that applies ω0 to whatever state it is given, the linear move works",
+        "the share of P2.17d, of a solver trained on windows with foreign last states",
+        at_least=0.9,
+        kind="ours",
+    ),
+    claim(
+        "P2.17i",
+        "... and in an untrained network it does not",
+        "the share of P2.17d, of that solver before training",
+        at_most=0.1,
+        kind="ours",
+    ),
+)
+
 
 # Ways to solve variable ω with at most 16 000 parameters, from the plainest to the best.
 LARGE = {"n_layers": 3, "d_model": 24, "d_head": 24, "d_mlp": 48}

@@ -55,6 +55,7 @@ INSIDE = {
         "lens_scores",
         "feature_scores",
         "*",
+        "motion_tables",
         "contents",
     ),
     "figures": ("style", "*"),
@@ -162,7 +163,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 139
+    assert len(lines) <= 140
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

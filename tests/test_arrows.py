@@ -55,6 +55,7 @@ INSIDE = {
         "lens_scores",
         "feature_scores",
         "*",
+        "motion_tables",
         "contents",
     ),
     "figures": ("style", "*"),

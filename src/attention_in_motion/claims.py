@@ -27,9 +27,10 @@ class Rule:
     """What is said, the number that decides it, and the range [low, high] in which it holds.
 
     `kind`: who says it: the posts, we (ours), or nobody (an open question). `source`: where the
-    number comes from: exact arithmetic; rounding (arithmetic whose result is rounding error);
-    shipped weights; live training in the page. `seeds`: whether the interval is one over seeds.
-    `tested`: whether it holds only if a test against its null says so, too.
+    number comes from: exact (arithmetic, or a proof that the page checks on weights); rounding
+    (arithmetic whose result is rounding error); shipped weights; live training in the page.
+    `seeds`: whether the interval is one over seeds. `tested`: whether it holds only if a test
+    against its null says so, too.
     """
 
     id: str

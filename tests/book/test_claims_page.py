@@ -80,11 +80,26 @@ def test_counts_are_those_of_the_readings():
     records = {i: record(id=i, verdict=verdict) for i, verdict in verdicts.items()}
     records["P2.1"] = record(id="P2.1", kind="ours")
     assert "4 claims" in claims_page.summary(records)
-    assert "**2 hold, 1 hold in part, 1 do not hold**" in claims_page.summary(records)
+    assert "**2 hold, 1 holds in part, 1 does not hold**" in claims_page.summary(records)
     assert claims_page.summary(records).count("1 more") == 1
-    table = claims_page.counts(records).splitlines()[2:]
-    found = [re.findall(r"\| (\d+)(?= \|)", line) for line in table]
-    assert found == [list("1100"), list("0000"), list("1010"), list("0000")]
+    assert numbers(claims_page.counts(records)) == ["11000", "00000", "10100", "00000"]
+
+
+def test_what_no_run_could_break_is_counted_by_itself():
+    sources = {"P1.1": "shipped", "P1.5": "exact", "P1.6": "rounding", "P3.17": "exact"}
+    records = {i: record(id=i, verdict="holds", source=one) for i, one in sources.items()}
+    records["P3.17"]["verdict"] = "does_not_hold"
+    records["P3.23"] = record(id="P3.23", kind="ours", source="exact")
+    text = claims_page.summary(records)
+    assert "Of the 1 that a run could break, **1 holds**" in text
+    assert "3 are mathematics" in text and "(2 hold, 1 does not hold)" in text
+    assert numbers(claims_page.counts(records)) == ["10002", "00000", "00001", "00000"]
+
+
+def numbers(table):
+    """The numbers of every row of a table of counts, written one behind the other."""
+    rows = table.splitlines()[2:]
+    return ["".join(re.findall(r"\| (\d+)(?= \|)", row)) for row in rows]
 
 
 def cell(name, caption):

@@ -1,5 +1,7 @@
 """The section on the mask: moved physics at toy size, refusals, and its cells."""
 
+from typing import get_args
+
 import pytest
 import torch
 
@@ -49,6 +51,13 @@ def test_the_cells_hold_every_combination_and_two_rungs_of_the_ladder():
     for name in (chapter.MASKED, chapter.OPEN):
         rung = {"causal": True, **LADDER[name]}
         assert cells[name] == {**rung, "loss_on": "all", "positions": False}
+
+
+def test_every_open_cell_may_be_examined_and_no_other(refusal):
+    opened = [name for name, cell in chapter.factorial().items() if not cell["causal"]]
+    assert set(get_args(chapter.Parameters.model_fields["examined"].annotation)) == set(opened)
+    line = refusal(PAGE, "-p", "examined", chapter.MASKED)
+    assert line.startswith("ValueError: examined = '4LA 32/16': must be '4LA 32/16 open', ")
 
 
 def test_places_reach_the_last_position_of_the_posts_window_and_stay_inside_any():

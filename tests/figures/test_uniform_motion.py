@@ -111,6 +111,11 @@ def test_the_laws_are_labelled_on_both_sides():
     gaps = {"written": (STEPS, STEPS), "tail": (STEPS, STEPS)}
     left, right = figures.error_laws((STEPS, STEPS), gaps, STEPS, curves).axes
     assert labels(left) == ["trained", "written", "tail"]
+    dots = {"b": (STEPS[:2], STEPS[:2])}
+    below = figures.error_laws((STEPS, STEPS), gaps, STEPS, curves, dots).axes[1]
+    assert len(below.lines) == len(right.lines) + 1
+    marked = [line for line in below.lines if line.get_label() == "_trained"]
+    assert [line.get_color() for line in marked] == [below.lines[1].get_color()]
     assert labels(right) == ["a", "b", "c", "d"]
     assert right.get_xscale() == right.get_yscale() == "log"
 

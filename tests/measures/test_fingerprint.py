@@ -95,5 +95,8 @@ def test_likeness_is_one_zero_and_minus_one_where_it_must_be():
     for other, expected in ((5 * a, 1.0), (b, 0.0), (-a, -1.0)):
         assert float(fingerprint.likeness(a, other)) == pytest.approx(expected)
     a[..., -1, :], b[..., -1, :] = 100.0, 100.0  # the last state does not count
+    assert fingerprint.between_windows(a).item() == pytest.approx(1)
+    mixed = torch.cat([a[:2], b[:1]])  # of three pairs of windows one is alike
+    assert fingerprint.between_windows(mixed).item() == pytest.approx(1 / 3)
     alike = fingerprint.between_seeds(torch.stack([a, a, b]))
     torch.testing.assert_close(alike, torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64))

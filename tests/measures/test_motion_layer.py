@@ -191,11 +191,11 @@ def test_any_other_layer_has_no_seven_numbers(model):
         one.layer_of(model, 1.0)
 
 
-def pre_ln(n_layers, d_mlp, size):
-    """Five pre-LN models whose weights are `size` times as large as they are drawn."""
+def normed_layers(n_layers, d_mlp, size, **where):
+    """Five models with LayerNorm whose weights are `size` times as large as they are drawn."""
     shape = {"n_layers": n_layers, "d_mlp": d_mlp, "d_model": 4, "d_head": 2, "n_heads": 2}
     options = {"d_in": 1, "d_out": 1, "causal": False, "attention_bias": True, "layer_norm": True}
-    model = NLA(initialisers(range(5)), context=2, **shape, **options).double()
+    model = NLA(initialisers(range(5)), context=2, **shape, **options, **where).double()
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(size)
@@ -212,7 +212,7 @@ def far_tokens():
 @pytest.mark.parametrize("size", [1.0, 5.0])
 @pytest.mark.parametrize(("n_layers", "d_mlp"), [(1, 0), (2, 8)])
 def test_layers_with_layer_norm_add_no_more_than_their_weights_allow(n_layers, d_mlp, size):
-    model = pre_ln(n_layers, d_mlp, size)
+    model = normed_layers(n_layers, d_mlp, size)
     most = one.added(model, far_tokens()).abs().amax(dim=1)
     share = most / one.largest_added(model)
     assert share.max() <= 1
@@ -231,6 +231,46 @@ def test_one_direction_reaches_the_bound():
     tokens = torch.full((1, 1, 2, 1), 1e6, dtype=DOUBLE)
     bound = one.largest_added(layer)
     torch.testing.assert_close(one.added(layer, tokens)[:, 0], bound, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("where", [{"post": True}, {"residual": False}], ids=str)
+@pytest.mark.parametrize(("n_layers", "d_mlp"), [(1, 0), (2, 8)])
+def test_sealed_layers_answer_no_more_than_their_weights_allow(n_layers, d_mlp, where):
+    model = normed_layers(n_layers, d_mlp, 5.0, **where)
+    most = one.answered(model, far_tokens()).abs().amax(dim=1)
+    share = most / one.largest_answer(model)
+    assert share.max() <= 1
+    assert share.min() > 1e-4  # a bound, not a number beyond all bounds
+
+
+def test_a_post_ln_layer_reaches_the_bound_on_its_answer():
+    """LN(±big) = ±(1, −1) in d = 2, and W_U reads along it."""
+    shape = {"d_model": 2, "d_head": 2, "d_in": 1, "d_out": 1, "causal": False}
+    weights = {"W_E.W": [[1.0, -1.0]], "blocks.0.ln_1.w": [[[1.0, 1.0]]]}
+    options = {"layer_norm": True, "post": True, "attention_bias": True}
+    layer = motion.written(
+        NLA([torch.Generator()], **options, **shape), weights | {"W_U.W": [[1.0], [-1.0]]}
+    )
+    tokens = torch.full((1, 1, 2, 1), 1e6, dtype=DOUBLE)
+    bound = one.largest_answer(layer)
+    torch.testing.assert_close(one.answered(layer, tokens)[:, 0], bound, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("model", [normed_layers(1, 0, 1.0), motion.residual_layers(2, d_mlp=8)])
+def test_where_the_stream_goes_around_no_bound_on_the_answer_is_given(model):
+    with pytest.raises(ValueError, match=r"^model: must be post-LN, or have LayerNorm and no res"):
+        one.largest_answer(model)
+
+
+def test_the_law_of_the_lowest_is_not_that_of_a_seed_that_stopped_short():
+    epsilon = torch.tensor([0.5, 0.25, 0.125], dtype=DOUBLE)
+    law = 3 * epsilon[:, None] ** 4
+    good = torch.cat([law, 1.5 * law, torch.ones_like(law)], dim=1)
+    slope, (low, high) = one.slope_of_lowest(epsilon, good)
+    assert slope == pytest.approx(4) and low == pytest.approx(4) and high == pytest.approx(4)
+    one_only = torch.cat([law, torch.ones_like(law)], dim=1)
+    slope, (low, high) = one.slope_of_lowest(epsilon, one_only)
+    assert (slope, low, high) == (pytest.approx(4), pytest.approx(0), pytest.approx(4))
 
 
 def test_without_layer_norm_the_layers_add_what_is_missing():

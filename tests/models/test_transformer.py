@@ -49,6 +49,22 @@ def test_pre_ln_parts_read_the_normalised_stream_and_add_to_the_plain_one():
     torch.testing.assert_close(model(x, last=True), model(x)[:, :, -1:])
 
 
+@pytest.mark.parametrize("residual", [True, False])
+def test_post_ln_normalises_what_each_part_has_written(residual):
+    options = {"d_mlp": 5, "layer_norm": True, "post": True, "residual": residual}
+    model, x = nla(d_model=4, d_head=4, **options), states(3, 4, 6)
+    h, block = model.W_E(x), model.blocks[0]
+    middle = torch.nn.functional.layer_norm(block.attention(h) + residual * h, (4,))
+    end = torch.nn.functional.layer_norm(block.mlp(middle) + residual * middle, (4,))
+    torch.testing.assert_close(model(x), model.W_U(end))
+    torch.testing.assert_close(model(x, last=True), model(x)[:, :, -1:])
+
+
+def test_post_ln_needs_a_layer_norm():
+    with pytest.raises(ValueError, match=r"^post = True: must be False without layer_norm$"):
+        nla(post=True)
+
+
 def test_last_skips_only_what_is_not_needed():
     model, x = nla(n_layers=3, d_model=8, d_head=4, n_heads=2, d_mlp=5, context=6), states(3, 4, 6)
     torch.testing.assert_close(model(x, last=True), model(x)[:, :, -1:])

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from attention_in_motion.measures.motion_layer import largest_answer
+from attention_in_motion.models import motion
 from attention_in_motion.training import exactness
 from attention_in_motion.training.descent import fit, initialisers, one_thread
 from attention_in_motion.training.exactness import (
@@ -73,6 +75,51 @@ def test_the_cells_with_layer_norm_come_with_their_twins():
     assert all(cell.P is None for cell in unplaced.cells)
     names = [name for name, _ in model.ensemble(NORMED[1]).named_parameters()]
     assert "blocks.0.ln_1.w" in names and "blocks.0.ln_2.w" in names
+
+
+def test_sealed_cells_have_no_stream_around_their_layer_norm():
+    model = ExactnessMap(seeds=(0, 1), others="sealed").model()
+    assert len({str(cell) for cell in model.kinds}) == len(model.kinds) == 12
+    assert {cell.why for cell in model.kinds} == {exactness.BOUNDED}
+    for cell, ensemble in zip(model.kinds, model.cells, strict=True):
+        assert ensemble.blocks[0].post == cell.post
+        assert (largest_answer(ensemble) > 0).all()  # it is refused where a stream goes around
+
+
+def test_the_layer_written_by_hand_meets_the_bound_at_its_own_epsilon():
+    """Its stream is (εx, −εx, 1, −1): 1/ε is what stands beside x, and the MSE is 0.043 ε⁴."""
+    epsilon, cubic = 0.1, 1 / 4 * (2 / 7) / (5 / 3)
+    layer = motion.pre_ln_layer(epsilon)
+    assert exactness.constant(layer).item() == pytest.approx(1 / epsilon)
+    within = Objective(layer, min_epsilon=0.999 * epsilon)().item()
+    assert within == pytest.approx(cubic * epsilon**4, rel=0.05)
+    beyond = Objective(layer, min_epsilon=2 * epsilon)().item()
+    assert beyond - within == pytest.approx((1 / epsilon - 1 / (2 * epsilon)) ** 2)
+
+
+def test_the_law_has_every_bound_once_for_each_layer():
+    run = ExactnessMap(seeds=(0, 1), others="law")
+    model = run.model()
+    assert run.loss(model, torch.zeros(())).shape == (2 * 2 * len(exactness.EPSILONS),)
+    by_layer = {}
+    for cell, objective in zip(model.kinds, model.objectives, strict=True):
+        assert objective.min_epsilon == cell.min_epsilon
+        by_layer.setdefault(cell._replace(min_epsilon=0.0), []).append(cell.min_epsilon)
+    assert list(by_layer.values()) == [list(exactness.EPSILONS)] * 2
+
+
+def test_refining_keeps_to_the_bound_of_the_cell():
+    cell = Cell(False, 1, 1, True, min_epsilon=1 / 4)
+    cells = Cells((0,), (cell,))
+    before = cells.objectives[0]().item()
+    cells.refine(100, every_seed=True)
+    assert 1 < exactness.constant(cells.cells[0]).item() <= 4.01
+    assert cells.objectives[0]().item() < before / 2
+
+
+def test_cells_that_nobody_knows_are_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"^others = 'loud': must be one of sealed, law, or empty"):
+        ExactnessMap(others="loud")
 
 
 def test_every_seed_is_refined_where_asked():

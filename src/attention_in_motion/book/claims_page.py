@@ -21,7 +21,12 @@ from attention_in_motion.paths import BOOK
 Record = Mapping[str, Any]  # one claim, as its page recorded it
 
 WHO = {"posts": "", "ours": "(ours) ", "open": "(open) "}
-CALCULATED = ("exact", "rounding")  # sources of claims that need no trained model
+CALCULATED = ("exact", "rounding")  # sources of claims that no run could break
+ONE_AND_MANY = {  # verdicts as verbs
+    "holds": ("holds", "hold"),
+    "holds_in_part": ("holds in part", "hold in part"),
+    "does_not_hold": ("does not hold", "do not hold"),
+}
 INDEX = re.compile(r"\b([A-Za-zω])_(\w+)")  # of a symbol, which has one letter
 POWER = re.compile(r"\^(-?\d+)")
 MINUS = re.compile(r"(?<![\w)])-(?=\d)")  # of a number, and no hyphen
@@ -36,8 +41,9 @@ INTRODUCTION = """# Every claim and its verdict
 A claim *holds* when its whole 95% interval meets the rule, *does not hold* when none of it does,
 and *holds in part* otherwise; it is *not testable* where what it speaks of cannot be had here.
 Claims marked (ours) are this book's own, those marked (open) answer a question that a post leaves
-open. Claims marked (mathematics) need no trained model: a calculation decides them, and no data
-could. The pages repeat it to rounding. They are no evidence about transformers that were trained.
+open. Claims marked (mathematics) are decided by a calculation or a proof, and no data could. The
+pages repeat the calculation to rounding, and check the proof on trained layers. They are no
+evidence about transformers that were trained, so that the verdicts are counted without them.
 
 Rules are committed before the numbers that they judge. For chapters 1, 2 and 4 of the first edition
 the history cannot prove it: there, rules and numbers carry the same second. {{doc}}`changes` says
@@ -72,27 +78,50 @@ def natural(rule: Rule) -> list[int | str]:
 
 
 def summary(records: Mapping[str, Record]) -> str:
-    """How many of the posts' claims got which verdict, and how many more claims there are."""
+    """How many of the posts' claims got which verdict, and how many more claims there are.
+
+    Those that are mathematics are counted by themselves: no run could break them.
+    """
     theirs = [record for record in records.values() if record["kind"] == "posts"]
-    found = Counter(record["verdict"] for record in theirs)
+    run, proved = by_a_run(theirs), by_mathematics(theirs)
+    found = Counter(record["verdict"] for record in run)
     return (
-        f"The posts make {len(theirs)} claims that this book judges: **{found['holds']} hold, "
-        f"{found['holds_in_part']} hold in part, {found['does_not_hold']} do not hold**, and "
-        f"{found['not_testable']} cannot be tested here. "
+        f"The posts make {len(theirs)} claims that this book judges. Of the {len(run)} that a run "
+        f"could break, **{in_words(found)}**, and {found['not_testable']} cannot be tested here; "
+        f"{len(proved)} are mathematics, which no run could break "
+        f"({in_words(Counter(record['verdict'] for record in proved))}). "
         f"{len(records) - len(theirs)} more claims are this book’s own, or answer a question that "
         "a post leaves open."
     )
 
 
+def by_a_run(records: Iterable[Record]) -> list[Record]:
+    """The claims that a run could break, tested here or not."""
+    return [record for record in records if record["source"] not in CALCULATED]
+
+
+def by_mathematics(records: Iterable[Record]) -> list[Record]:
+    """The claims that a calculation or a proof decides."""
+    return [record for record in records if record["source"] in CALCULATED]
+
+
+def in_words(found: Mapping[str, int]) -> str:
+    """Numbers of verdicts in words, those above zero: '2 hold, 1 holds in part'; else 'none'."""
+    numbers = ((found[verdict], words) for verdict, words in ONE_AND_MANY.items())
+    return ", ".join(f"{n} {one if n == 1 else many}" for n, (one, many) in numbers if n) or "none"
+
+
 def counts(records: Mapping[str, Record]) -> str:
-    """A table of verdicts by post, the posts' own claims alone."""
+    """A table of verdicts by post, the posts' own claims alone, with mathematics in a column."""
     heads = " | ".join(chip(verdict) for verdict in VERDICTS)
-    lines = [f"| the posts' claims | {heads} |", "|---" * (len(VERDICTS) + 1) + "|"]
+    lines = [f"| the posts' claims | {heads} | mathematics |"]
+    lines.append("|---" * (len(VERDICTS) + 2) + "|")
     for post in POSTS:
         mine = [r for i, r in records.items() if post_of(i) is post and r["kind"] == "posts"]
-        found = Counter(record["verdict"] for record in mine)
-        numbers = " | ".join(str(found[verdict]) for verdict in VERDICTS)
-        lines.append(f"| Post {post.number}, {post.topic} ({short_links(post)}) | {numbers} |")
+        found = Counter(record["verdict"] for record in by_a_run(mine))
+        numbers = [*(found[verdict] for verdict in VERDICTS), len(by_mathematics(mine))]
+        columns = " | ".join(map(str, numbers))
+        lines.append(f"| Post {post.number}, {post.topic} ({short_links(post)}) | {columns} |")
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attention_in_motion.chapters.oscillators import (
     WIDE,
@@ -31,6 +31,12 @@ class Parameters(OverFrequencies):
     """What the page may be given."""
 
     page = PAGE
+    examined: Literal[  # the open cells of the factorial
+        "4LA 32/16 open",
+        "4LA 32/16 open positions",
+        "4LA 32/16 open last loss",
+        "4LA 32/16 open last loss positions",
+    ]
 
 
 # "Open" means without causal mask; MSE is the squared error of the next state at the last position.

@@ -77,6 +77,22 @@ RULES = rules(
         at_most=0.3,
         kind="ours",
     ),
+    # P2.17h and P2.17i are scored at the place with the highest median score on half of the pairs,
+    # every network's own, as P2.17d is.
+    claim(
+        "P2.17h",
+        "... and in a model that applies ω0 to whatever state it is given, the linear move works",
+        "the share of P2.17d, of a solver trained on windows with foreign last states",
+        at_least=0.9,
+        kind="ours",
+    ),
+    claim(
+        "P2.17i",
+        "... and in an untrained network it does not",
+        "the share of P2.17d, of that solver before training",
+        at_most=0.1,
+        kind="ours",
+    ),
     claim(
         "P2.18b",
         "the solver handles variable γ as well",

@@ -8,7 +8,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from attention_in_motion.figures.style import COLOURS, band, ink, label_ends, look, panels, strip
+from attention_in_motion.figures.style import (
+    COLOURS,
+    THINGS,
+    band,
+    ink,
+    label_ends,
+    look,
+    panels,
+    strip,
+)
 
 BAND = 1.5  # points: the weight of a median
 HIGH = {"xycoords": ("data", "axes fraction")}  # a word at an abscissa, at a height of the panel
@@ -383,10 +392,11 @@ def strips_by_kind(kinds: dict[str, dict[str, Tensor]], xlabel: str, mark: float
     axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
     colours = ("model", "rival", "second", "third", "highlight")
     for shift, (colour, (kind, values)) in enumerate(zip(colours, kinds.items(), strict=False)):
+        hue = COLOURS[THINGS.get(kind, (colour,))[0]]
         for row, name in enumerate(rows):
             y = row + 0.22 * (shift - (len(kinds) - 1) / 2)
             label = kind if row == 0 else None
-            dots = {"color": COLOURS[colour], "alpha": 0.8, "markersize": 4, "label": label}
+            dots = {"color": hue, "alpha": 0.8, "markersize": 4, "label": label}
             axes.plot(values[name], [y] * len(values[name]), "o", **dots)
     axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel=xlabel)
     axes.invert_yaxis()
@@ -398,13 +408,14 @@ def following(scores: dict[str, Tensor], followed: float) -> Figure:
     """{model: scores (seed, n)}: the share of windows with at least that score, seeds thin."""
     figure, (axes,) = panels(1, height=3.2)
     least = torch.linspace(-0.5, 1, 301, dtype=torch.float64)
-    for colour, (name, found) in zip(("model", "linear"), scores.items(), strict=True):
+    for place, (name, found) in enumerate(scores.items()):
+        colour, width = look(name, place)
         shares = (found[:, :, None] >= least).double().mean(dim=1)  # (seed, 301)
-        axes.plot(least, shares.T, color=COLOURS[colour], alpha=0.7, linewidth=1.2)
+        axes.plot(least, shares.T, color=COLOURS[colour], alpha=0.7, linewidth=width)
         axes.plot([], [], color=COLOURS[colour], label=name)
     axes.axvline(followed, color=COLOURS["truth"], linestyle=":")
     axes.set(xlabel="score", ylabel="share of windows with at least that", ylim=(-0.02, 1.02))
-    axes.legend(loc="lower left")
+    axes.legend(loc="upper right", bbox_to_anchor=(0.88, 0.94))  # between the curves
     return figure
 
 

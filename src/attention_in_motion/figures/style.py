@@ -51,6 +51,9 @@ THINGS = {
     "Eq. 2, solved": ("linear", 1.5),
     "in-context least squares": ("third", 1.5),
     "surrogate of the n-LA": ("highlight", 1.5),
+    "the solver": ("model", 1.2),
+    "trained on hybrids": ("linear", 1.2),
+    "untrained": ("control", 1.2),
 }
 REST = ("model", "linear", "second", "highlight", "third", "control")  # of what has no such name
 

@@ -220,8 +220,17 @@ def layer_norm(
     return figure
 
 
-def error_laws(gaps: tuple, gap_curves: dict, distances: Tensor, distance_curves: dict) -> Figure:
-    """Above: error against the logit gap. Below: error against the distance of the positions."""
+def error_laws(
+    gaps: tuple,
+    gap_curves: dict,
+    distances: Tensor,
+    distance_curves: dict,
+    trained: dict[str, tuple] | None = None,
+) -> Figure:
+    """Above: error against the logit gap. Below: error against the distance of the positions.
+
+    `trained` holds layers trained under a bound on ε, {name of their curve: (1 / ε, error)}.
+    """
     figure, (above, below) = panels(2, columns=1)
     above.plot(*gaps, "o", color=COLOURS["model"], markersize=5)
     last = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
@@ -233,6 +242,9 @@ def error_laws(gaps: tuple, gap_curves: dict, distances: Tensor, distance_curves
         ("truth", "rival", "model", "second"), distance_curves.items(), strict=True
     ):
         below.plot(distances, curve, ".-", color=COLOURS[colour], label=name)
+        if trained and name in trained:
+            hollow = {"fillstyle": "none", "markersize": 8, "label": "_trained"}
+            below.plot(*trained[name], "o", color=COLOURS[colour], **hollow)
     below.set(xscale="log", yscale="log", xlabel="1 / ε", ylabel="normalised MSE")
     label_ends(above)
     label_ends(below)

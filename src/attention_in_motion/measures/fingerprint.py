@@ -34,14 +34,29 @@ def likeness(a: Tensor, b: Tensor) -> Tensor:
     The last state is left out: to take or not to take it as it is makes up nearly all of most
     Jacobians, so that with it two methods look alike, or unlike, by that alone.
     """
-    past = (one[..., :-1, :].flatten(-3) for one in (a, b))
+    past = (before_the_last(one) for one in (a, b))
     return torch.cosine_similarity(*past, dim=-1).mean(dim=-1)
+
+
+def before_the_last(jacobians: Tensor) -> Tensor:
+    """Jacobians without the last state's block, as vectors: (..., 2, T, 2) → (..., 4 (T − 1))."""
+    return jacobians[..., :-1, :].flatten(-3)
 
 
 def between_seeds(jacobians: Tensor) -> Tensor:
     """Each seed's mean likeness to the others: Jacobians (seed, n, 2, T, 2) → (seed,)."""
     alike = likeness(jacobians[:, None], jacobians[None])  # (seed, seed)
     return (alike.sum(dim=1) - alike.diagonal()) / (len(jacobians) - 1)
+
+
+def between_windows(jacobians: Tensor) -> Tensor:
+    """Mean cosine between a method's Jacobians at two different windows: (..., n, 2, T, 2) → (...).
+
+    Before the last state, as `likeness`. 1 for a linear rule, whose Jacobian is one and the same.
+    """
+    unit = torch.nn.functional.normalize(before_the_last(jacobians), dim=-1)
+    n = unit.shape[-2]
+    return (unit.sum(dim=-2).square().sum(dim=-1) - n) / (n * (n - 1))
 
 
 def weight(jacobians: Tensor) -> Tensor:

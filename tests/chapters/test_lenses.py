@@ -6,7 +6,7 @@ import pytest
 
 from attention_in_motion.chapters import lens_scores, twins
 from attention_in_motion.chapters import lenses as chapter
-from attention_in_motion.odeformer import lenses, tables, weights
+from attention_in_motion.odeformer import lenses, sinks, tables
 
 LAYERS = 12
 
@@ -138,7 +138,8 @@ def test_the_posts_claims_have_the_rules_of_ours_without_a_control():
 
 
 def arm(name, seed, share):
-    return {"arm": name, "seed": seed, "lengths": {"25": {"share": share}}}
+    at = {"commonest": 0, "share": share, "sixty": 0.0}
+    return {"arm": name, "seed": seed, "lengths": {"25": at}}
 
 
 def test_arms_are_compared_seed_by_seed_and_need_two_pairs(tmp_path):
@@ -149,7 +150,8 @@ def test_arms_are_compared_seed_by_seed_and_need_two_pairs(tmp_path):
         lens_scores.arms(str(path))
     rows |= {"c": arm("random", 1, 0.3), "d": arm("published", 1, 0.5)}
     tables.write({"command": "", "rows": rows}, path)
-    assert lens_scores.arms(str(path)) == pytest.approx([0.7, 0.2])
+    found = sinks.arm_differences(lens_scores.arms(str(path)))
+    assert found == pytest.approx([0.7, 0.2])
     with pytest.raises(ValueError, match=r"nowhere\.json': no such file"):
         lens_scores.arms("nowhere.json")
 
@@ -189,10 +191,9 @@ def test_whoever_has_the_released_geometry_is_answered_under_the_posts_ids(rerun
     assert found["P4.17d"]["value"] == 0 and found["P4.17d"]["verdict"] != "holds"
 
 
-def test_without_the_released_model_and_the_arms_their_claims_are_left_alone(rerun, toy):
+def test_without_the_released_model_its_claims_are_left_alone(rerun, toy):
     given = {"table": str(toy / "table.json"), "n_permutations": 99}
     found = rerun(chapter.PAGE, model=str(toy / "3.safetensors"), **given).claims
     untestable = {i for i, claim in found.items() if claim["verdict"] == "not_testable"}
     bare = {i for i, rule in chapter.RULES.items() if not rule.seeds}
-    shipped = (weights.SHIPPED / "arms.json").is_file()
-    assert untestable == bare | (set() if shipped else {"P4.17d"})
+    assert untestable == bare

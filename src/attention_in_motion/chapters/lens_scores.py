@@ -130,21 +130,20 @@ def of_the_post(row: dict) -> dict[str, float]:
     }
 
 
-def arms(path: str) -> list[float] | None:
-    """P4.17d for each pair of seeds, by the table of the arms at `path`; None if it is not there.
+def arms(path: str) -> dict[str, dict]:
+    """The rows of the two arms, "shipped" with the weights or in the table at `path`, in order.
 
-    Raises ValueError, in one line, for a table with fewer than two pairs.
+    Raises ValueError, in one line, for a table that is not there or has fewer than two pairs.
     """
     from pathlib import Path
 
     from attention_in_motion.odeformer import sinks, tables, weights
 
     place = weights.SHIPPED / "arms.json" if path == "shipped" else Path(path)
-    if path == "shipped" and not place.is_file():
-        return None
-    found = sinks.arm_differences(tables.read(place)["rows"])
-    require(len(found) >= 2, "arms", path, "a table of two pairs of seeds or more")
-    return found
+    rows = tables.read(place)["rows"]
+    pairs = len(sinks.arm_differences(rows))
+    require(pairs >= 2, "arms", path, "a table of two pairs of seeds or more")
+    return dict(sorted(rows.items(), key=lambda row: (row[1]["arm"], row[1]["seed"])))
 
 
 # What figures show of the rows

@@ -342,4 +342,3 @@ def runs(p: Parameters) -> dict[str, object]:
 
 
 MISSING = "the released file; with it, “run lenses -p model official” answers"
-MISSING_ARMS = "data/odeformer/arms.json, which “odeformer.sinks” writes of the eight trained arms"

@@ -64,6 +64,8 @@ def test_scores_of_twins_tell_a_steep_fall_from_a_saturated_start():
     assert found["P4.20c"] == [1.0, 0.0] and found["P4.20d"] == [0.0, 1.0]
     assert found["P4.20e"] == [1.0, 1.0]
     assert found["P4.20f"][0] < -1 and abs(found["P4.20f"][1]) < 0.01
+    by_cell = chapter.shares_by_cell({"raw": raw, "rows": rows})  # (saturation, steepness)
+    assert by_cell[0] == [1, 1, 1, 0.5, 0.5] and by_cell[-1] == [0.5, 0.5, 0.5, 0, 0]
 
 
 def test_what_follows_the_end_is_the_bias_and_before_it_is_not():

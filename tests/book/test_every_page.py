@@ -63,7 +63,8 @@ def test_figures_have_captions_and_alternative_texts(page):
             shown = cell.metadata.get("mystnb", {})
             assert shown["figure"]["name"].startswith("fig-")
             caption, alt = shown["figure"]["caption"], shown["image"]["alt"]
-            assert caption.rstrip().endswith(".") and alt.strip() and alt not in caption
+            assert caption.rstrip().endswith(".") and alt not in caption
+            assert 10 <= len(alt.strip()) <= 250
 
 
 @every_page

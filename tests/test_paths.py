@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,7 +19,19 @@ def test_what_is_written_beside_sums_has_its_own_and_leaves_the_others(tmp_path)
         own = hashlib.sha256(text.encode()).hexdigest()
         assert sums(tmp_path) == {"other.json": "0" * 64, "table.json": own}
         assert read_json(path) == json.loads(text)
-    assert {one.name for one in tmp_path.iterdir()} == {SUMS, "table.json"}
+    assert {p.name for p in tmp_path.iterdir() if p.suffix != ".lock"} == {SUMS, "table.json"}
+
+
+def test_no_sum_is_lost_when_many_files_are_written_at_once(tmp_path):
+    write_sums(tmp_path)
+    names = [f"{i}.json" for i in range(40)]
+
+    def write(name):
+        save_atomically(lambda partial: partial.write_bytes(name.encode()), tmp_path / name)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, names))
+    assert sums(tmp_path) == {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
 
 
 def test_a_folder_without_sums_gets_none(tmp_path):

@@ -77,6 +77,17 @@ def write_sums(folder: Path, found: dict[str, str] | None = None) -> None:
     save_atomically(lambda partial: partial.write_text(text, encoding="utf-8"), folder / SUMS)
 
 
+def keep_sum(path: Path) -> None:
+    """Put a file's sum where its folder keeps sums, whoever else is putting another one."""
+    from filelock import FileLock
+
+    place = path.parent / SUMS
+    if path == place or not place.exists():
+        return
+    with FileLock(f"{place}.lock"):
+        write_sums(path.parent, (sums(path.parent) or {}) | {path.name: sha256(path)})
+
+
 def save_atomically(write: Callable[[Path], Any], path: Path) -> None:
     """Let `write` fill a neighbour of `path`, then rename it into place.
 
@@ -88,8 +99,7 @@ def save_atomically(write: Callable[[Path], Any], path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         os.replace(partial, path)
-        if path.name != SUMS and (listed := sums(path.parent)) is not None:
-            write_sums(path.parent, listed | {path.name: sha256(path)})
+        keep_sum(path)
     except Exception as error:
         of_the_disk = isinstance(error, OSError) or "os error" in str(error)  # Rust's words
         if of_the_disk or no_room(path.parent):

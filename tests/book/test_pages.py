@@ -1,12 +1,14 @@
 """Executing pages: side by side, on one thread, without limits, with faults in one line."""
 
 import os
+import socket
 import threading
 import time
 from types import SimpleNamespace as Namespace
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from attention_in_motion.book import pages, parameters
 
@@ -79,6 +81,30 @@ def test_a_fault_stops_one_page_and_is_one_line(tmp_path, monkeypatch, capfd):
 def test_a_kernel_that_dies_is_a_fault_of_its_cell(tmp_path):
     done = executed(write(tmp_path / "page.ipynb", "x = 1", "import os; os._exit(1)"))
     assert done.fault == "page.ipynb, cell 2: DeadKernelError: Kernel died"
+
+
+@pytest.mark.parametrize("taken", [1, pages.STARTS])
+def test_a_kernel_whose_port_is_taken_starts_anew(tmp_path, taken):
+    """Ports are chosen before a kernel listens on them, and any program may be faster."""
+    made = []
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+
+        class Late(NotebookClient):
+            def create_kernel_manager(self):
+                made.append(super().create_kernel_manager())
+                if len(made) <= taken:
+                    self.km.cache_ports, self.km.control_port = False, other.getsockname()[1]
+                return self.km
+
+        page = nbformat.read(write(tmp_path / "late.ipynb", "print(1)"), as_version=4)
+        kernel = pages.client(page, tmp_path, Late)
+        done = pages.execute(kernel, "late.ipynb")
+    assert len(made) == min(taken + 1, pages.STARTS)
+    if taken < pages.STARTS:
+        assert done.fault is None and done.notebook.cells[0].outputs[0].text == "1\n"
+    else:
+        assert done.fault.startswith("late.ipynb: RuntimeError: Kernel died before")
 
 
 def test_every_kernel_runs_on_one_thread_whatever_the_caller_has_set(tmp_path, monkeypatch):

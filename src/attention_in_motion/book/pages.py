@@ -40,6 +40,7 @@ ONE_THREAD = {
 }
 QUIET = ["--log-level=50"]  # kernels: no word on their sockets, none when they are stopped
 A_WEEK = 7 * 24 * 3600  # seconds, where nbclient takes no None
+STARTS = 5  # of a kernel at most: its ports are chosen first, and any program may take one
 
 
 class Failed(ValueError):
@@ -228,13 +229,25 @@ def execute(kernel: NotebookClient, name: str, *, silent: bool = False) -> Execu
     start = time.monotonic()
     fault, traceback = None, ""
     try:
-        kernel.execute(env=os.environ | ONE_THREAD | getattr(kernel, "environment", {}))
+        from_the_first_cell(kernel)
     except Exception as error:  # whatever it is, the other pages still run
         fault, traceback = sentence(error, name, kernel.code_cells_executed), str(error)
     seconds = time.monotonic() - start
     if not silent:
         print(fault or f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
     return Executed(pictures.lean(kernel.nb), seconds, fault, traceback)
+
+
+def from_the_first_cell(kernel: NotebookClient) -> None:
+    """Run all cells; a kernel that dies before any has run is started anew, up to STARTS times."""
+    environment = os.environ | ONE_THREAD | getattr(kernel, "environment", {})
+    for more in reversed(range(STARTS)):
+        try:
+            kernel.execute(env=environment)
+            return
+        except RuntimeError as error:
+            if not more or "died before replying to kernel_info" not in str(error):
+                raise
 
 
 def sentence(error: Exception, name: str, cell: int) -> str:

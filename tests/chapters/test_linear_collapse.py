@@ -15,6 +15,7 @@ MOVED |= {
     "sgd_lr": 0.1,
     "n_seeds": 2,
     "n_fresh": 6,
+    "n_new": 5,
     "rollout_steps": 20,
     "n_starts": 16,
     "retrain": True,
@@ -38,6 +39,9 @@ def test_the_page_follows_the_physics_it_is_given(rerun):
     # so short a training leaves every fresh seed slow, hence no two groups
     assert claims["P2.2b"]["value"] == 0
     assert claims["P2.2d"]["verdict"] == "not_testable" and claims["P2.2d"]["missing"]
+    # and the largest ensembles likewise; nothing has had the time to vanish
+    assert claims["P2.2e"]["verdict"] == "not_testable" and claims["P2.5f"]["n_seeds"] == 5
+    assert claims["P2.5g"]["value"] == claims["P2.5h"]["value"] == 0
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,7 @@ def test_the_page_follows_the_physics_it_is_given(rerun):
         ("steps", "many", "must be a whole number"),
         ("n_seeds", 1, "must be >= 2"),
         ("n_fresh", 3, "must be >= 4"),
+        ("n_new", 3, "must be >= 4"),
         ("retrain", "false", "must be True or False"),
         ("device", "tpu", "must be 'cpu' or 'cuda'"),
     ],
@@ -72,7 +77,7 @@ def test_the_controls_have_the_targets_and_the_gradient_they_are_named_for():
     p, model = runs["eq1"], runs["eq1"].model()
     batch = p.batches()(0)
     torch.testing.assert_close(runs["eq1 rescaled"].loss(model, batch), 5 * p.loss(model, batch))
-    small = [run for name, run in runs.items() if not name.startswith("fresh")]
+    small = [run for run in runs.values() if run.seeds == p.seeds]
     initial = [run.model().blocks[0].attention.W_O.W for run in small]
     assert all(torch.equal(weights, initial[0]) for weights in initial)
 

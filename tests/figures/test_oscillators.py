@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attention_in_motion.figures import oscillators as figures
-from attention_in_motion.figures.style import COLOURS
+from attention_in_motion.figures.style import COLOURS, strips_by_kind
 
 STEPS = torch.arange(1, 31)
 
@@ -265,21 +265,12 @@ def test_compared_models_are_one_dot_each_in_their_groups_colour():
     assert len({line.get_color() for line in axes.lines}) == 2
 
 
-def test_strips_by_kind_are_labelled_once():
-    kinds = {name: {"a": torch.rand(4), "b": torch.rand(4)} for name in ("one", "two")}
-    figure = figures.strips_by_kind(kinds, "score", mark=1.0)
-    (axes,), (legend,) = figure.axes, figure.legends
-    assert len(axes.lines) == 1 + 2 * 2
-    assert [text.get_text() for text in legend.get_texts()] == ["one", "two"]
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
-
-
 def test_the_solver_and_its_controls_have_one_colour_in_both_figures():
     names = ("the solver", "untrained")
     scores = {name: torch.tensor([[0.2, 0.97], [0.3, 0.99]]) for name in names}
     curves = figures.following(scores, 0.95).axes[0].lines
     assert curves[0].get_ydata()[-1] == 0 and curves[0].get_ydata()[0] == 1
-    dots = figures.strips_by_kind({name: {"a": scores[name][0]} for name in names}, "x", 1.0)
+    dots = strips_by_kind({name: {"a": scores[name][0]} for name in names}, "x", 1.0)
     found = [line.get_color() for line in dots.axes[0].lines[1:]]
     assert found == [curves[0].get_color(), curves[3].get_color()]
     assert found[1] == COLOURS["control"]

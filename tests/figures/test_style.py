@@ -103,3 +103,12 @@ def test_probe_lines_show_the_last_position_of_every_place():
     assert drawn["one"] == pytest.approx([0.2, 0.9])
     assert drawn["three"] == pytest.approx([0.1, 0.45])
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["input", "0"]
+
+
+def test_strips_by_kind_are_labelled_once():
+    kinds = {name: {"a": torch.rand(4), "b": torch.rand(4)} for name in ("one", "two")}
+    figure = style.strips_by_kind(kinds, "score", mark=1.0)
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert len(axes.lines) == 1 + 2 * 2
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "two"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]

@@ -44,6 +44,7 @@ class Parameters(Oscillation):
     sgd_lr: LearningRate
     n_seeds: Seeds
     n_fresh: Annotated[int, Field(ge=4, le=1000)]  # a rank correlation needs four
+    n_new: Annotated[int, Field(ge=4, le=1000)]
     rollout_steps: AtLeastTen
     n_starts: AtLeastTen
     retrain: bool
@@ -55,6 +56,8 @@ class Parameters(Oscillation):
         return self
 
 
+# "New seeds" are those of three larger ensembles. What the page calls AdamW has no weight decay, so
+# it is Adam, but for P2.5h.
 RULES = rules(
     PAGE,
     claim(
@@ -102,6 +105,13 @@ RULES = rules(
         kind="open",
     ),
     claim(
+        "P2.2e",
+        "are the slow seeds those whose imbalance ends semi-definite, in a larger ensemble?",
+        "the chance of P2.2d, new seeds",
+        at_least=0.9,
+        kind="open",
+    ),
+    claim(
         "P2.3",
         "the loss on all positions (Eq. 3) beats the last-position loss (Eq. 1)",
         "median e_n of Eq. 3 over Eq. 1, equal steps",
@@ -127,6 +137,43 @@ RULES = rules(
         "... because it scores more than one position",
         "share of the gap (in log e_n) between scoring the last position and all that scoring "
         "the first as well closes",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.3e",
+        "... because its gradient is clearer all along",
+        "signal over noise of the gradient of W_V and W_O, Eq. 3 over Eq. 1 at the same weights, "
+        "those that training on Eq. 1 passes through: geometric mean over its saved steps",
+        at_least=2.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.3f",
+        "... also under plain gradient descent, which feels a gradient's size",
+        "median e_n of Eq. 3 over Eq. 1, equal steps, plain gradient descent",
+        at_most=1.0,
+        kind="ours",
+    ),
+    claim(
+        "P2.3g",
+        "... where the first position beside the last does most of what all of them do",
+        "share of the gap (in log e_n) between scoring the last position and all that scoring "
+        "the first as well closes, plain gradient descent",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.3h",
+        "... or one in the middle",
+        "the same share, of the last position and one in the middle, plain gradient descent",
+        at_least=0.5,
+        kind="ours",
+    ),
+    claim(
+        "P2.3i",
+        "... or one in the middle under AdamW",
+        "the same share, of the last position and one in the middle, AdamW, fresh seeds",
         at_least=0.5,
         kind="ours",
     ),
@@ -171,64 +218,6 @@ RULES = rules(
         kind="ours",
     ),
     claim(
-        "P2.16",
-        "at context 1 a linear regression would have been as successful",
-        "median e_n of least squares over the trained model's, T = 1",
-        at_most=1.0,
-        source="rounding",
-    ),
-)
-
-
-# Rules from before their numbers, which wait for trainings; they join RULES with them. "New seeds"
-# are those of three larger ensembles. What the page calls AdamW has no weight decay, so it is Adam.
-WAITING = rules(
-    PAGE,
-    claim(
-        "P2.3e",
-        "... because its gradient is clearer all along",
-        "signal over noise of the gradient of W_V and W_O, Eq. 3 over Eq. 1 at the same weights, "
-        "those that training on Eq. 1 passes through: geometric mean over its saved steps",
-        at_least=2.0,
-        kind="ours",
-    ),
-    claim(
-        "P2.3f",
-        "... also under plain gradient descent, which feels a gradient's size",
-        "median e_n of Eq. 3 over Eq. 1, equal steps, plain gradient descent",
-        at_most=1.0,
-        kind="ours",
-    ),
-    claim(
-        "P2.3g",
-        "... where the first position beside the last does most of what all of them do",
-        "share of the gap (in log e_n) between scoring the last position and all that scoring "
-        "the first as well closes, plain gradient descent",
-        at_least=0.5,
-        kind="ours",
-    ),
-    claim(
-        "P2.3h",
-        "... or one in the middle",
-        "the same share, of the last position and one in the middle, plain gradient descent",
-        at_least=0.5,
-        kind="ours",
-    ),
-    claim(
-        "P2.3i",
-        "... or one in the middle under AdamW",
-        "the same share, of the last position and one in the middle, AdamW, fresh seeds",
-        at_least=0.5,
-        kind="ours",
-    ),
-    claim(
-        "P2.2e",
-        "are the slow seeds those whose imbalance ends semi-definite, in a larger ensemble?",
-        "the chance of P2.2d, new seeds",
-        at_least=0.9,
-        kind="open",
-    ),
-    claim(
         "P2.5f",
         "the initial weights decide which of W_V and W_O vanish, in nearly all seeds",
         "the share of P2.5d, new seeds",
@@ -249,6 +238,13 @@ WAITING = rules(
         "share of new seeds that end with W_O of rank 0, AdamW with weight decay",
         at_least=0.5,
         kind="open",
+    ),
+    claim(
+        "P2.16",
+        "at context 1 a linear regression would have been as successful",
+        "median e_n of least squares over the trained model's, T = 1",
+        at_most=1.0,
+        source="rounding",
     ),
 )
 
@@ -271,7 +267,7 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
     few = replace(eq3, batch=p.batch // p.context)
     once = replace(few, snapshots=())
     seeds = tuple(range(p.n_seeds, p.n_seeds + p.n_fresh))
-    return {
+    known = {
         "one token": one_token,
         "eq3": eq3,
         "eq1": eq1,
@@ -283,14 +279,12 @@ def runs(p: Parameters) -> dict[str, OscillatorRun]:
         "fresh": replace(once, seeds=seeds),
         "fresh sgd": replace(once, seeds=seeds, optimiser="sgd", lr=p.sgd_lr),
     }
+    return known | more_seeds(known, p.n_new)
 
 
 def more_seeds(known: Mapping[str, OscillatorRun], n_new: int) -> dict[str, OscillatorRun]:
-    """What `WAITING` asks for beside the page's runs.
-
-    The choices of scored positions on the fresh seeds, under AdamW and plain descent; and n_new
-    seeds more under either, and under AdamW with weight decay.
-    """
+    """The choices of scored positions on the fresh seeds, under AdamW and plain descent; and n_new
+    seeds more under either, and under AdamW with weight decay."""
     fresh, descent = known["fresh"], known["fresh sgd"]
     found = {}
     for name in CHOICES:

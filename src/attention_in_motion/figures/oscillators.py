@@ -10,7 +10,6 @@ from torch import Tensor
 
 from attention_in_motion.figures.style import (
     COLOURS,
-    THINGS,
     band,
     ink,
     label_ends,
@@ -180,7 +179,8 @@ def conserved(eigenvalues: Tensor, ranks: Tensor, expected: Tensor, found: dict)
     left.set(xlabel="larger eigenvalue of $D_0$", ylabel="smaller eigenvalue of $D_0$")
     left.legend(loc="upper left", title="left after training", handletextpad=0)
     top = 2 * max(expected.max().item(), 0.1)
-    for colour, (label, values) in zip(("model", "second"), found.items(), strict=True):
+    colours = ("model", "second", "third")
+    for colour, (label, values) in zip(colours, found.items(), strict=False):
         dots = {"color": COLOURS[colour], "markersize": 5}
         far = values > top  # drawn at the edge
         right.plot(expected[~far], values[~far], "o", label=label, alpha=0.8, **dots)
@@ -382,25 +382,6 @@ def models_compared(groups: dict[str, tuple[Tensor, Tensor]]) -> Figure:
         axes.plot(r2, error, "o", color=COLOURS[colour], label=name)
     axes.set(yscale="log", xlabel="R² of exp(AΔt)", ylabel="one-step MSE")
     axes.legend()
-    return figure
-
-
-def strips_by_kind(kinds: dict[str, dict[str, Tensor]], xlabel: str, mark: float) -> Figure:
-    """Strips of seeds by row, one colour per kind: {kind: {row: (seed,)}}."""
-    rows = list(next(iter(kinds.values())))
-    figure, (axes,) = panels(1, height=0.5 * len(rows) + 1.4)
-    axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
-    colours = ("model", "rival", "second", "third", "highlight")
-    for shift, (colour, (kind, values)) in enumerate(zip(colours, kinds.items(), strict=False)):
-        hue = COLOURS[THINGS.get(kind, (colour,))[0]]
-        for row, name in enumerate(rows):
-            y = row + 0.22 * (shift - (len(kinds) - 1) / 2)
-            label = kind if row == 0 else None
-            dots = {"color": hue, "alpha": 0.8, "markersize": 4, "label": label}
-            axes.plot(values[name], [y] * len(values[name]), "o", **dots)
-    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel=xlabel)
-    axes.invert_yaxis()
-    figure.legend(loc="outside upper center", ncols=2, labelcolor="linecolor", handletextpad=0)
     return figure
 
 

@@ -170,6 +170,27 @@ def strips(
     return figure
 
 
+def strips_by_kind(
+    kinds: dict[str, dict[str, Tensor]], xlabel: str, mark: float, scale: str = "linear"
+) -> Figure:
+    """Strips of seeds by row, one colour per kind: {kind: {row: (seed,)}}."""
+    rows = list(next(iter(kinds.values())))
+    figure, (axes,) = panels(1, height=0.5 * len(rows) + 1.4)
+    axes.axvline(mark, color=COLOURS["truth"], linestyle=":")
+    colours = ("model", "rival", "second", "third", "highlight")
+    for shift, (colour, (kind, values)) in enumerate(zip(colours, kinds.items(), strict=False)):
+        hue = COLOURS[THINGS.get(kind, (colour,))[0]]
+        for row, name in enumerate(rows):
+            y = row + 0.22 * (shift - (len(kinds) - 1) / 2)
+            label = kind if row == 0 else None
+            dots = {"color": hue, "alpha": 0.8, "markersize": 4, "label": label}
+            axes.plot(values[name], [y] * len(values[name]), "o", **dots)
+    axes.set(yticks=range(len(rows)), yticklabels=rows, xlabel=xlabel, xscale=scale)
+    axes.invert_yaxis()
+    figure.legend(loc="outside upper center", ncols=2, labelcolor="linecolor", handletextpad=0)
+    return figure
+
+
 def error_curves(
     x: Tensor, curves: dict[str, Tensor], xlabel: str, ylabel: str, limit: float | None = None
 ) -> Figure:

@@ -67,3 +67,10 @@ def test_a_page_that_trains_live_takes_longer_with_more_to_train():
 def test_work_grows_with_steps_and_seeds():
     run = store.run_of(store.manifest()[0])
     assert cost.work(replace(run, steps=3 * run.steps)) == 3 * cost.work(run)
+
+
+def test_a_shorter_training_of_odeformer_is_said_to_take_less():
+    config = "configs/odeformer/twin.toml"
+    whole = cost.odeformer(config)
+    assert cost.odeformer(config, 2000) == pytest.approx(whole / 10)  # of its 20 000 steps
+    assert cost.odeformer("configs/odeformer/none.toml", 2000) is None

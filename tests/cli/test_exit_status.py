@@ -67,6 +67,7 @@ def test_every_command_shows_an_example_of_itself(name):
         (("evaluate", "{file}", "--out", "x"), ".* 100 of each group: about \\d+ (min|h)"),
         (("evaluate", "{file}", "-n", "2", "--out", "x"), ".* 2 of each group: about .*"),
         (("train", "configs/odeformer/twin.toml"), "trains what .*: about [0-9.]+ h"),
+        (("train", "configs/odeformer/twin.toml", "--steps", "20"), "trains what .*: about \\d+ s"),
         (("retrain", "03-linear"), "trains 03-linear-1, .*: about .* in all"),
         (("outputs", "1"), "executes 01_fixed_omega: about \\d+ s of one core"),
     ],

@@ -122,13 +122,13 @@ def work(run: Run) -> float:
     return run.steps * len(run.seeds) * getattr(run, "batch", 1) * getattr(run, "context", 1)
 
 
-def odeformer(config: str) -> float | None:
-    """Seconds of training what a configuration file describes, from the record of its last time."""
+def odeformer(config: str, steps: int | None = None) -> float | None:
+    """Seconds of training what a file describes, by its last time; `steps` override the file's."""
     for path in sorted((DATA / "odeformer").glob("*.json")):
         record = read_json(path)
         if config in record.get("command", "").split() and "last_start_at_step" in record:
-            steps = record["steps"] - record["last_start_at_step"]
-            return record["seconds_since_last_start"] / steps * record["steps"]
+            timed = record["steps"] - record["last_start_at_step"]
+            return record["seconds_since_last_start"] / timed * (steps or record["steps"])
     return None
 
 

@@ -120,9 +120,8 @@ def train(context: click.Context, words: tuple[str, ...]) -> None:
     from attention_in_motion.book import cost
 
     for config in named(words):
-        click.echo(
-            f"trains what {config} describes: {cost.about(cost.odeformer(config))}", err=True
-        )
+        duration = cost.odeformer(config, number_after("--steps", words, 0))
+        click.echo(f"trains what {config} describes: {cost.about(duration)}", err=True)
     from attention_in_motion.odeformer import train
 
     forward(train.main, context, words)

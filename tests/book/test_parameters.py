@@ -48,3 +48,11 @@ def test_texts_become_values_and_values_stay():
     assert parameters.checked("1", {"omega0": "3.3", "n_seeds": 4}) == {"omega0": 3.3, "n_seeds": 4}
     with pytest.raises(ValueError, match=r"^gamma = 9.0: must be < omega0 = 2$"):
         parameters.checked("1", {"gamma": "9.0"})
+
+
+def test_the_path_of_a_file_is_absolute_since_a_page_runs_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.json", "ours"):
+        (tmp_path / name).touch()
+    values = parameters.checked("probes", {"table": "mine.json", "model": "ours"})
+    assert values == {"table": str(tmp_path / "mine.json"), "model": "ours"}

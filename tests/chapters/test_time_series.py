@@ -93,7 +93,7 @@ def given(table):
 
 def test_a_table_must_be_there_and_have_a_null(tmp_path):
     path = tmp_path / "table.json"
-    with pytest.raises(ValueError, match=r"table\.json': no such file"):
+    with pytest.raises(ValueError, match=r"table\.json': no such file; must be 'shipped'"):
         chapter.table_of(given(path))
     tables.write(table_with([0.2, 0.3], []), path)
     with pytest.raises(ValueError, match="must be a table of 1 untrained models or more"):

@@ -25,6 +25,10 @@ REFUSED = [
     (("run", "1", "-p", "gamma"), "error: Option '-p' requires 2 arguments."),
     (("show", "9"), "error: chapter = '9': must be one of 01_fixed_omega,"),
     (("run", "1", "--out", "README.md"), "error: Invalid value for '--out': Directory 'README.md'"),
+    (
+        ("run", "probes", "-p", "table", "nowhere"),
+        "error: table = 'nowhere': no such file; must be 'shipped' or the path of a table",
+    ),
     (("rum",), "error: No such command 'rum'."),
     (("book",), "error: Missing option '--params'."),
     (("book", "--params", "nowhere.toml"), "error: nowhere.toml: no such file"),

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from attention_in_motion.chapters import contents
@@ -76,11 +77,18 @@ def defaults(page: str) -> dict[str, Any]:
 def checked(page: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What a page is given, as values: texts are read as literals. Raises ValueError in one line.
 
-    Checked together with the page's other parameters, so that rules between them count.
+    Checked together with the page's other parameters, so that rules between them count. A page runs
+    in its own folder: the paths of files become absolute.
     """
-    values = {k: literal(v) if isinstance(v, str) else v for k, v in given.items()}
+    values = {k: absolute(literal(v)) if isinstance(v, str) else v for k, v in given.items()}
     contents.named(page).Parameters.given(defaults(page) | values)
     return values
+
+
+def absolute(value: Any) -> Any:
+    """The value; where it is the path of a file (with a suffix), from the root on."""
+    is_path = isinstance(value, str) and Path(value).suffix and Path(value).is_file()
+    return str(Path(value).resolve()) if is_path else value
 
 
 def literal(text: str) -> Any:

@@ -107,7 +107,7 @@ def sentence(fault: Mapping[str, Any], model: type[Parameters]) -> str:
     name = fault["loc"][0]
     if fault["type"] == "extra_forbidden":
         return f"{name}: unknown parameter; known are {', '.join(model.model_fields)}"
-    template = SENTENCES.get(fault["type"], fault["msg"])
+    template = SENTENCES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     return f"{name} = {fault['input']!r}: {template.format(**fault.get('ctx', {}))}"
 
 

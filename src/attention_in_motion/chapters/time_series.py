@@ -22,7 +22,7 @@ from pydantic import Field
 
 from attention_in_motion.chapters.page import Parameters as PageParameters
 from attention_in_motion.chapters.page import claim, rules
-from attention_in_motion.chapters.twins import needed_direction, share_of_the_way
+from attention_in_motion.chapters.twins import Table, needed_direction, share_of_the_way
 
 if TYPE_CHECKING:
     from attention_in_motion.training.run import Run
@@ -36,7 +36,7 @@ class Parameters(PageParameters):
     page = PAGE
 
     member: Annotated[int, Field(ge=0, le=5)]
-    table: Annotated[str, Field(min_length=1)]
+    table: Table
     n_shown: Annotated[int, Field(ge=1, le=12)]
     n_permutations: Annotated[int, Field(ge=99, le=99_999)]
     seed: Annotated[int, Field(ge=0)]

@@ -7,16 +7,15 @@ are the replicates, those of untrained ones the null.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from attention_in_motion.chapters.page import Parameters as PageParameters
 from attention_in_motion.chapters.page import require
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from attention_in_motion.odeformer.network.model import ODEFormerConfig
@@ -26,11 +25,21 @@ RELEASED = {"encoder_layers": 4, "encoder_heads": 16, "decoder_layers": 12, "max
 Read = Callable[[dict, dict], dict[str, float]]  # (a row, what is read without a model) → by claim
 
 
+def there(table: str) -> str:
+    """What a page may be given as its table. Raises ValueError: before a kernel is started."""
+    if table != "shipped" and not Path(table).is_file():
+        raise ValueError("no such file; must be 'shipped' or the path of a table")
+    return table
+
+
+Table = Annotated[str, Field(min_length=1), AfterValidator(there)]
+
+
 class Scored(PageParameters):
     """A model that is looked at live, and the table of all models."""
 
     model: Annotated[str, Field(min_length=1)]
-    table: Annotated[str, Field(min_length=1)]
+    table: Table
     n_permutations: Annotated[int, Field(ge=99, le=99_999)]
     seed: Annotated[int, Field(ge=0)]
 
@@ -47,8 +56,6 @@ def table_of(p: Scored) -> dict:
 
 def checked(table: str, shipped: Path) -> dict:
     """The table at the path `table`, or at `shipped` if it says "shipped". Raises as `table_of`."""
-    from pathlib import Path
-
     from attention_in_motion.odeformer import tables
 
     found = tables.read(shipped if table == "shipped" else Path(table))

@@ -41,14 +41,23 @@ class Parameters(FrequencyRange):
 # A score of the trained network counts less that of the same network before training, at the place
 # that is best for it. Places are chosen on one set of trajectories and scored on another. "Feature-
 # matched" are the cosines and sines of jωΔt, j = 1 … 5: of them the powers of exp(AΔt) are made,
-# but for the damping, and no method has them as intermediates. Hybrid windows are as in P2.17; only
-# those count in which the two answers lie at least a twentieth of the window's size apart.
+# but for the damping, and no method has them as intermediates. Hybrid windows are as in P2.17. Pairs
+# and hybrid windows count in which the two answers lie at least a twentieth of the window's size
+# apart; this was so of hybrids from the start, and of pairs only after two of the five solvers had
+# been looked at: at short steps they cannot tell apart what hardly differs (P2.28 counts all pairs).
 RULES = rules(
     PAGE,
     claim(
         "P2.28",
         "a solver of variable ω0, γ and Δt is accurate enough to be asked",
-        "share of pairs that follow (score at least 0.95) when it is shown the other window",
+        "share of all pairs that follow (score at least 0.95) when it is shown the other window",
+        at_least=0.95,
+        kind="ours",
+    ),
+    claim(
+        "P2.28b",
+        "... at least where the two answers can be told apart",
+        "the share of P2.28 among pairs whose answers lie a twentieth of the window's size apart",
         at_least=0.95,
         kind="ours",
     ),

@@ -28,7 +28,7 @@ from attention_in_motion.odeformer.language.tokens import System as Words
 from attention_in_motion.odeformer.measurements import Track
 from attention_in_motion.odeformer.network.model import ODEFormer
 from attention_in_motion.odeformer.odebench import System, systems
-from attention_in_motion.odeformer.odebench_scores import N_POINTS, STARTS, best_of
+from attention_in_motion.odeformer.odebench_scores import N_POINTS, STARTS, by_samples
 from attention_in_motion.odeformer.proposals import scale_of
 from attention_in_motion.odeformer.recognise import UNREADABLE, Candidate
 from attention_in_motion.odeformer.weights import load, record_of
@@ -97,20 +97,11 @@ def keep(table: dict[str, Any], out: Path) -> None:
 
 def show(rows: dict[str, dict[str, Pairs]], n: int) -> None:
     """How many systems are expected to be right among the best of so many samples."""
-    for how in ("as written", "constants refined"):
-        for start in STARTS:
-            every = [finite(one[how]) for one in rows.values()]
-            counts = [
-                f"{k}: {sum(best_of(one, k, start) for one in every):.1f}"
-                for k in NUMBERS
-                if k <= n
-            ]
+    numbers = [k for k in NUMBERS if k <= n]
+    for start in STARTS:
+        for how, shares in by_samples(rows, start, numbers).items():
+            counts = [f"{k}: {x * len(rows):.1f}" for k, x in zip(numbers, shares, strict=True)]
             print(f"{how:18} {start:6} of {len(rows)} systems, best of {', '.join(counts)}")
-
-
-def finite(some: Pairs) -> list[list[float]]:
-    """The pairs with −∞ for None."""
-    return [[-math.inf if value is None else value for value in pair] for pair in some]
 
 
 def main() -> None:

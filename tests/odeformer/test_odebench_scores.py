@@ -20,6 +20,7 @@ from attention_in_motion.odeformer.odebench_scores import (
     add,
     best_of,
     by_condition,
+    by_samples,
     compare,
     find,
     markdown,
@@ -126,6 +127,13 @@ def test_the_best_of_n_is_the_mean_over_all_choices_of_n():
         assert best_of(samples, n, "other") == pytest.approx(mean(o > 0.9 for _, o in chosen))
     with pytest.raises(ValueError, match=r"^n = 6: must be from 1 to the 5 samples"):
         best_of(samples, 6, "given")
+
+
+def test_shares_by_samples_are_means_over_systems_and_nothing_counts_as_a_failure():
+    good, bad, none = [1.0, 1.0], [0.95, 0.1], [None, None]
+    rows = {"1": {"as written": [good, none]}, "2": {"as written": [bad, bad]}}
+    assert by_samples(rows, "given", [1, 2]) == {"as written": [0.75, 1.0]}
+    assert by_samples(rows, "other", [1, 2]) == {"as written": [0.25, 0.5]}
 
 
 def test_what_is_left_is_timed_by_what_is_known(tmp_path):

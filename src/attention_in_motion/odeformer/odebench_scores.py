@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 from attention_in_motion.paths import DATA, read_json, save_atomically
 from attention_in_motion.statistics import Estimate, share
 
-FILE = DATA / "odebench_scores.json"
+FILE, SAMPLES = DATA / "odebench_scores.json", DATA / "odebench_samples.json"
 NOISES, DROPPED = (0.0, 0.03, 0.05), (0.0, 0.5)
 CONDITIONS = [(noise, dropped) for noise in NOISES for dropped in DROPPED]
 N_POINTS = 50  # of what is left, evenly, that every method is given
@@ -211,6 +211,26 @@ def best_of(samples: Sequence[Sequence[float]], n: int, start: str) -> float:
     good = [pair[STARTS.index(start)] > GOOD for pair in ranked]
     ways = [math.comb(len(good) - 1 - k, n - 1) for k in range(len(good))]
     return sum(w for w, g in zip(ways, good, strict=True) if g) / math.comb(len(good), n)
+
+
+def by_samples(
+    rows: dict[str, dict[str, list[list[float | None]]]], start: str, numbers: Sequence[int]
+) -> dict[str, list[float]]:
+    """{how: the share of systems expected to be right with the best of n samples, n in numbers}.
+
+    rows are those of `data/odebench_samples.json`: by system, by how the constants were found, a
+    pair of R² for every sample, None where there is none.
+    """
+    found: dict[str, list[float]] = {}
+    for how in next(iter(rows.values())):
+        every = [finite(row[how]) for row in rows.values()]
+        found[how] = [mean(best_of(one, n, start) for one in every) for n in numbers]
+    return found
+
+
+def finite(pairs: list[list[float | None]]) -> list[list[float]]:
+    """The pairs with −∞ for None."""
+    return [[-math.inf if value is None else value for value in pair] for pair in pairs]
 
 
 def remaining_seconds(missing: dict[str, list[Case]], methods: list[Method]) -> dict[str, float]:

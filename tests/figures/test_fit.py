@@ -25,6 +25,17 @@ def test_methods_are_compared_under_every_condition_with_their_intervals():
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["clean", "noisy"]
 
 
+def test_methods_of_one_family_share_a_colour_and_the_last_of_them_is_solid():
+    names = ("a, default", "a, tuned", "b")
+    methods = {name: [(0.5, (0.3, 0.6))] for name in names}
+    [axes] = compared({"given": methods}, ["clean"], "noise").axes
+    lines = {line.get_label(): line for line in axes.lines}
+    colours = [lines[name].get_color() for name in names]
+    assert colours[0] == colours[1] != colours[2]
+    assert [lines[name].get_linestyle() for name in names] == ["--", "-", "-"]
+    assert axes.get_xlabel() == "noise"
+
+
 def test_curves_over_the_number_of_samples():
     [axes] = by_samples([1, 5, 50], {"as written": [0.1, 0.2, 0.3]}).axes
     assert axes.lines[0].get_xydata().tolist() == [[1, 0.1], [5, 0.2], [50, 0.3]]

@@ -33,21 +33,29 @@ def fitted(
 
 
 def compared(
-    results: dict[str, dict[str, Sequence[Estimate]]], conditions: Sequence[str]
+    results: dict[str, dict[str, Sequence[Estimate]]], conditions: Sequence[str], xlabel: str = ""
 ) -> Figure:
-    """Shares with their intervals by condition: {panel: {method: one estimate a condition}}."""
+    """Shares with their intervals by condition: {panel: {method: one estimate a condition}}.
+
+    Methods with one name up to a comma ("PySINDy, default", "PySINDy, tuned") share a colour, and
+    all but the last of them are dashed.
+    """
     figure, axes = panels(len(results), height=2.6, columns=1, sharex=True, sharey=True)
     for ax, (title, methods) in zip(axes, results.items(), strict=True):
+        last = {name.partition(",")[0]: name for name in methods}  # by family
         for place, (name, estimates) in enumerate(methods.items()):
-            colour, weight = look(name, place)
+            family = name.partition(",")[0]
+            colour, weight = look(family, list(last).index(family))
+            dashes = "-" if last[family] == name else "--"
             x = np.arange(len(conditions)) + 0.06 * (place - (len(methods) - 1) / 2)
             y = np.array([value for value, _ in estimates])
             sides = np.abs(np.array([interval for _, interval in estimates]).T - y)  # (2, n)
             style = {"color": COLOURS[colour], "linewidth": weight, "markersize": 4}
             ax.errorbar(x, y, sides, fmt="o", elinewidth=0.8, **style)
-            ax.plot(x, y, "-", label=name, **style)
+            ax.plot(x, y, dashes, label=name, **style)
         ax.set(title=title, ylim=(0, 1), ylabel="share of systems")
     axes[-1].set_xticks(range(len(conditions)), conditions)
+    axes[-1].set_xlabel(xlabel)
     for ax in axes:
         label_ends(ax)
     return figure

@@ -41,6 +41,42 @@ def test_the_jacobian_is_that_of_finite_differences():
             assert torch.allclose(jacobian[:, k], slope, atol=1e-8)
 
 
+def test_a_weight_counts_a_window_as_often_as_its_square_says():
+    windows, target = problem()
+    thrice = (
+        torch.cat([windows, windows[:20].repeat(3, 1, 1)]),
+        torch.cat([target, target[:20].repeat(3, 1)]),
+    )
+    weight = torch.ones(60, 1, dtype=torch.float64)
+    weight[:20] = 2
+    found = []
+    for data in (
+        (windows, target + windows[:, 0] ** 2, weight),
+        (thrice[0], thrice[1] + thrice[0][:, 0] ** 2),
+    ):
+        optimiser = LevenbergMarquardt(LinearPredictor(initialisers([0]), 3).double(), index=0)
+        with torch.no_grad():
+            for _ in range(4):
+                optimiser.step(*data)
+        found.append(optimiser.theta)
+    assert torch.allclose(*found, atol=1e-8)
+
+
+def test_relative_errors_are_those_over_the_step_of_later_windows():
+    range_ = {"omega0_min": 1.0, "omega0_max": 4.0, "dt_min": 0.1}
+    run = SolverRun(seeds=(3,), context=3, points=8, iterations=5, **range_)
+    (states, one), (later, weight) = (run.double_batches(3, on)(0) for on in (False, True))
+    assert one == 1.0 and states.shape == later.shape and not torch.equal(states, later)
+    assert weight.shape == (8, 1) and (weight >= 1).all() and (weight <= 1 / 0.1).all()
+    # where the motion is undamped the step can be read off three states: cos(ω0 Δt) from their sum
+    plain = SolverRun(seeds=(3,), context=3, points=8, dt_min=0.1, omega0_min=2.0, omega0_max=2.0,
+                      gamma_min=0.0, gamma_max=0.0)  # fmt: skip
+    x, over = plain.double_batches(3, relative=True)(0)
+    turn = (x[:, 0, 0] + x[:, 2, 0]) / (2 * x[:, 1, 0])
+    steps = torch.where(over[:, 0] > 1, 1 / over[:, 0], torch.acos(turn) / 2)
+    assert torch.allclose(torch.cos(2 * steps), turn, atol=1e-4)
+
+
 def test_polishing_lowers_the_error_of_every_seed_and_keeps_the_precision():
     run = SolverRun(
         seeds=(0, 1), steps=20, batch=32, context=5, omega0_min=1.0, omega0_max=4.0, d_model=4,

@@ -165,7 +165,8 @@ class SolverRun(OscillatorRun):
     noise of that standard deviation. With `foreign_last` the last state of every window is that of
     another one, of another ω0, and what is to be predicted is where the window's own ω0 takes it.
     After the descent come `iterations` Levenberg–Marquardt steps in float64 on `points` such
-    windows, drawn anew every fifth step.
+    windows, drawn anew every fifth step; and then `relative` more, whose residuals are divided by
+    min(Δt, 1): over a short step little changes, and an error must be small beside that.
     """
 
     normalised: bool = True
@@ -174,6 +175,7 @@ class SolverRun(OscillatorRun):
     points: int = 2048
     noise: float = 0.0
     foreign_last: bool = False
+    relative: int = 0
 
     def model(self) -> ScaledStep:
         """The untrained ensemble."""
@@ -193,11 +195,25 @@ class SolverRun(OscillatorRun):
         return (states,)
 
     def refine(self, model: ScaledStep) -> None:
-        """Levenberg–Marquardt in float64, seed by seed; the result is rounded to float32."""
+        """Levenberg–Marquardt in float64, seed by seed; either part is rounded to float32."""
         for index, seed in enumerate(self.seeds):
             polish(model, index, self.double_batches(seed), self.iterations)
+            polish(model, index, self.double_batches(seed, relative=True), self.relative)
 
-    def double_batches(self, seed: int) -> Callable[[int], Tensor]:
-        """batches(k): `points` trajectories of float64 states for the k-th stretch."""
+    def double_batches(
+        self, seed: int, relative: bool = False
+    ) -> Callable[[int], tuple[Tensor, Tensor | float]]:
+        """batches(k): `points` trajectories of float64 states for the k-th stretch, and weights.
+
+        Relative ones are 1/min(Δt, 1), (points, 1), and their stretches come after the others'.
+        """
         wide = replace(self, seeds=(seed,), batch=self.points)
-        return lambda k: wide.draw(seeded(seed, REFINEMENT + k), 1)[0][0].double()
+        first = REFINEMENT + (self.iterations if relative else 0)
+
+        def batch(k: int) -> tuple[Tensor, Tensor | float]:
+            states = wide.draw(seeded(seed, first + k), 1)[0][0].double()
+            *_, dt = wide.oscillators(seeded(seed, first + k), (1, self.points))  # the same again
+            steps = torch.as_tensor(dt).double().reshape(-1, 1)
+            return states, 1 / steps.clamp(max=1) if relative else 1.0
+
+        return batch

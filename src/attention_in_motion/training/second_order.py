@@ -40,16 +40,20 @@ class LevenbergMarquardt:
         rows = torch.func.vmap(one, in_dims=(None, 0), chunk_size=64)(self.theta, windows)
         return rows.flatten(0, 1)
 
-    def step(self, windows: Tensor, target: Tensor) -> float:
-        """One step, the first of at most ten tries that lowers the mean square; returns that."""
-        r = (self.predict(self.theta, windows) - target).flatten()
+    def step(self, windows: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> float:
+        """One step, the first of at most ten tries that lowers the mean square; returns that.
+
+        `weight` (n, 1) multiplies the residuals of each window.
+        """
+        r = ((self.predict(self.theta, windows) - target) * weight).flatten()
         jacobian, before = self.jacobian(windows), r.square().mean()
+        jacobian *= (weight * torch.ones_like(target)).flatten()[:, None]
         normal, gradient = jacobian.T @ jacobian / len(r), jacobian.T @ r / len(r)
         scale, eye = normal.diagonal().mean(), torch.eye(len(normal), dtype=normal.dtype)
         for _ in range(10):
             factor = torch.linalg.cholesky(normal + self.damping * scale * eye)
             theta = self.theta - torch.cholesky_solve(gradient[:, None], factor)[:, 0]
-            after = (self.predict(theta, windows) - target).square().mean()
+            after = ((self.predict(theta, windows) - target) * weight).square().mean()
             if after < before:
                 self.theta, self.damping = theta, max(self.damping / 4, 1e-14)
                 return float(after)
@@ -60,17 +64,22 @@ class LevenbergMarquardt:
 @one_thread()
 @torch.no_grad()
 def polish(
-    model: nn.Module, index: int, batches: Callable[[int], Tensor], iterations: int, every: int = 5
+    model: nn.Module,
+    index: int,
+    batches: Callable[[int], tuple[Tensor, Tensor | float]],
+    iterations: int,
+    every: int = 5,
 ) -> None:
     """Levenberg–Marquardt steps on one seed of the ensemble, in place.
 
-    A new batch of trajectories (n, T + 1, 2) comes every `every` steps. The step runs in float64;
-    on one thread; the result is rounded to the ensemble's precision.
+    A new batch, of trajectories (n, T + 1, 2) and the weights of their residuals, comes every
+    `every` steps. The step runs in float64; on one thread; the result is rounded to the ensemble's
+    precision.
     """
     optimiser = LevenbergMarquardt(model, index)
     for iteration in tqdm(range(iterations), desc="Levenberg–Marquardt", disable=None):
         if iteration % every == 0:
-            states = batches(iteration // every)
-        optimiser.step(states[:, :-1], states[:, -1])
+            states, weight = batches(iteration // every)
+        optimiser.step(states[:, :-1], states[:, -1], weight)
     for name, weight in optimiser.weights(optimiser.theta).items():
         model.get_parameter(name)[index] = weight[0]

@@ -7,7 +7,7 @@ from attention_in_motion.training.run import digest
 
 GIVEN = {"omega0_min": 1.0, "omega0_max": 4.0, "gamma_max": 0.05, "dt_min": 0.02, "context": 10}
 GIVEN |= {"steps": 3, "batch": 8, "lr": 0.003, "n_seeds": 2, "polishing": 100, "n_test": 32}
-GIVEN |= {"retrain": False, "device": "cpu"}
+GIVEN |= {"relative": 7, "retrain": False, "device": "cpu"}
 
 
 def test_every_run_is_one_seed_of_its_own():
@@ -17,6 +17,7 @@ def test_every_run_is_one_seed_of_its_own():
     assert [len(group) for group in (solvers, less, foreign)] == [2, 3, 2]
     assert [runs[name].seeds for name in solvers + less] == [(k,) for k in range(5)]
     assert [runs[name].iterations for name in solvers + less] == [100, 100, 0, 4, 20]
+    assert [runs[name].relative for name in solvers + less + foreign] == [7, 7, 0, 0, 0, 7, 7]
     assert all(runs[name].foreign_last == (name in foreign) for name in runs)
     assert len({digest(run) for run in runs.values()}) == len(runs) == 7
     assert all(run.dt_min == 0.02 and run.later == 0.0 for run in runs.values())

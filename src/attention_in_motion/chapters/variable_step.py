@@ -44,9 +44,9 @@ class Parameters(FrequencyRange):
 # matched" are the cosines and sines of jωΔt, j = 1 … 5: of them the powers of exp(AΔt) are made,
 # but for the damping, and no method has them as intermediates. Hybrid windows are as in P2.17; only
 # those count in which the two answers lie at least a twentieth of the window's size apart. The
-# rules are older than any training. With `relative` = 0 the first five solvers followed in 0.83 of
-# pairs, least at short steps; the relative part of the polishing was added for them, and no rule
-# was moved.
+# rules are older than any training. Without the relative part of the polishing the first five
+# solvers followed in 0.83 of pairs, least at short steps; it was added for them, and no rule was
+# moved.
 RULES = rules(
     PAGE,
     claim(

@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 from attention_in_motion.paths import DATA, read_json, save_atomically
 from attention_in_motion.statistics import Estimate, share
 
-FILE, SAMPLES = DATA / "odebench_scores.json", DATA / "odebench_samples.json"
+FILE = DATA / "odebench_scores.json"
 NOISES, DROPPED = (0.0, 0.03, 0.05), (0.0, 0.5)
 CONDITIONS = [(noise, dropped) for noise in NOISES for dropped in DROPPED]
 N_POINTS = 50  # of what is left, evenly, that every method is given

@@ -81,5 +81,5 @@ def polish(
         if iteration % every == 0:
             states, weight = batches(iteration // every)
         optimiser.step(states[:, :-1], states[:, -1], weight)
-    for name, weight in optimiser.weights(optimiser.theta).items():
-        model.get_parameter(name)[index] = weight[0]
+    for name, parameter in optimiser.weights(optimiser.theta).items():
+        model.get_parameter(name)[index] = parameter[0]
